@@ -1,0 +1,54 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one boundary between Ansible and our code: parameters in, outcome out, exceptions turned into a failed task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a module is asked to do. ``warn`` shows a warning to the user at the end of the task."""
+
+    params: Mapping[str, Any]
+    check_mode: bool
+    diff_mode: bool
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a module did, or in check mode would do.
+
+    ``diff`` is one of Ansible's diff dictionaries or a list of them (``before``, ``after``, ``before_header``, ``after_header``), shown only in
+    diff mode; it must be redacted already. ``values`` become the task's further return values.
+    """
+
+    changed: bool = False
+    message: str = ""
+    diff: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_module(run: Callable[[Task], Outcome], *, argument_spec: Mapping[str, Any], **rules: Any) -> None:
+    """The body of every module's main(): validate, run, report. ``rules`` are AnsibleModule's (required_if, mutually_exclusive, ...)."""
+    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True, **rules)
+    task = Task(params=module.params, check_mode=module.check_mode, diff_mode=module._diff, warn=module.warn)
+    try:
+        outcome = run(task)
+    except PlatformError as error:
+        module.fail_json(msg=str(error), **error.details)
+    result: dict[str, Any] = {**outcome.values, "changed": outcome.changed}
+    if outcome.message:
+        result["msg"] = outcome.message
+    if outcome.diff and task.diff_mode:
+        result["diff"] = outcome.diff
+    module.exit_json(**result)
