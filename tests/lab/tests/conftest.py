@@ -1,0 +1,26 @@
+"""Fixtures of the end-to-end tests. They need the built lab (``tests/lab/lab build``), Linux and root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from driver import Lab
+
+
+@pytest.fixture(scope="session")
+def lab_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab") / "state"
+
+
+@pytest.fixture(scope="session")
+def lab(lab_state: Path) -> Iterator[Lab]:
+    """Three machines in maintenance mode, in a lab of the tests' own, beside whatever lab stands already."""
+    if os.geteuid() != 0:
+        pytest.fail("the lab needs root")
+    lab = Lab(name="tests", network=os.environ.get("TRINODE_TEST_NETWORK", "10.8.0.0/24"), state=lab_state)
+    lab.up()
+    yield lab
+    lab.down()

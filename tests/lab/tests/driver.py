@@ -1,0 +1,114 @@
+"""Drives the lab and the playbooks for the end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+ROOT = Path(__file__).resolve().parents[3]
+LAB = ROOT / "tests" / "lab" / "lab"
+
+
+@dataclass(frozen=True)
+class PlaybookRun:
+    """A finished ansible-playbook: exit code, what it printed, seconds it took, and the recap by host."""
+
+    returncode: int
+    output: str
+    seconds: float
+    stats: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def total(self, counter: str) -> int:
+        """Sum of one of the recap's counters (``changed``, ``failures``, ``dark``, ``ok``) over all hosts."""
+        return sum(self.stats.get(counter, {}).values())
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab, by name and address block, so that several can stand side by side."""
+
+    name: str
+    network: str
+    state: Path
+    machines: int = 3
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes the lab's command and ``inventory/lab`` speak of this lab."""
+        return {
+            "TRINODE_LAB_NAME": self.name,
+            "TRINODE_LAB_NETWORK": self.network,
+            "TRINODE_LAB_MACHINES": str(self.machines),
+            "TRINODE_LAB_STATE": str(self.state),
+        }
+
+    def address(self, machine: int) -> str:
+        """The address of machine 1, 2, ..."""
+        return f"{self.network.rsplit('.', 1)[0]}.{10 + machine}"
+
+    def command(self, *arguments: str, timeout: float = 120, check: bool = True) -> str:
+        """Run the lab's command and return what it printed."""
+        result = subprocess.run([sys.executable, LAB, *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=timeout, check=False)
+        if check and result.returncode:
+            raise AssertionError(f"lab {' '.join(arguments)} failed with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+        return result.stdout
+
+    def up(self) -> None:
+        self.command("up")
+
+    def down(self) -> None:
+        self.command("down")
+
+    def again(self) -> None:
+        """Machines as new: everything of the last cluster is gone, its credentials on this side too."""
+        self.down()
+        self.up()
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """Everything that happened to the machines, oldest first."""
+        file = self.state / "timeline.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def changes(self) -> list[dict[str, Any]]:
+        """The events of the timeline that changed a machine."""
+        return [event for event in self.timeline() if event.get("changes")]
+
+    def _environment_of_ansible(self) -> dict[str, str]:
+        programs = self.command("bin").strip()
+        path = os.pathsep.join((programs, str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        return {**self.environment, "PATH": path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+    def playbook(self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab", private: Path | None = None) -> PlaybookRun:
+        """Run a playbook of the checkout on this lab, to its end."""
+        started = time.monotonic()
+        run = ansible_runner.run(
+            private_data_dir=str(private or self.state / "runner"),
+            project_dir=str(ROOT),
+            playbook=str(ROOT / playbook),
+            inventory=[str(ROOT / inventory)],
+            extravars=variables or {},
+            envvars=self._environment_of_ansible(),
+            cmdline=options,
+            quiet=True,
+            rotate_artifacts=5,
+        )
+        seconds = time.monotonic() - started
+        return PlaybookRun(run.rc, run.stdout.read(), seconds, dict(run.stats or {}))
+
+    def killed_playbook(self, playbook: str, after: float) -> None:
+        """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""
+        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(ROOT / "inventory/lab")]
+        with subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(after)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
