@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 RENDER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -41,3 +42,9 @@ RENDER_OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    """These options with the defaults of RENDER_OPTIONS filled in, for callers that are not Ansible."""
+    defaults = {name: specification["default"] for name, specification in RENDER_OPTIONS.items() if "default" in specification}
+    return {**copy.deepcopy(defaults), **options}

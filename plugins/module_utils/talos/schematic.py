@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
-
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 
 EMPTY_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
@@ -76,7 +75,9 @@ def installer_image(schematic: Schematic, *, talos_version: str, image_factory: 
         raise InputError(f"{talos_version!r} is not a version of Talos", where="talos_version", hint="Write it like v1.13.8.")
     if not _FACTORY.fullmatch(image_factory):
         raise InputError(
-            f"{image_factory!r} is not the name of a registry", where="image_factory", hint="Give host, port and path only, like factory.talos.dev (no https://)."
+            f"{image_factory!r} is not the name of a registry",
+            where="image_factory",
+            hint="Give host, port and path only, like factory.talos.dev (no https://).",
         )
     name = "metal-installer-secureboot" if secure_boot else "metal-installer"
     return f"{image_factory}/{name}/{schematic.id}:{talos_version}"
