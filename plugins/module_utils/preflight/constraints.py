@@ -1,0 +1,218 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a single value must look like. Each constraint takes a value of the right type and returns a Problem, or None when the value is fine."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_TALOS_VERSION = re.compile(r"v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?")
+_CONTRACT = re.compile(r"v\d+\.\d+")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_REGISTRY = re.compile(r"(\*|[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:\d+)?)")
+_EXTENSION = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?/[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
+_KERNEL_DISK = re.compile(r"(/dev/)?((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?)")
+
+DISK_IDENTITIES = ("serial", "wwid", "by_id")
+DISK_ATTRIBUTES = ("size", "model", "type", "bus_path", "modalias", "uuid")
+DISK_TYPES = ("ssd", "hdd", "nvme", "sd")
+_ATTRIBUTE_HINT = 'Name the disk by its serial: {serial: "S4X9NF0M"}, as `talosctl get disks` shows it.'
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a value, and what would be right (a full sentence each, without the closing dot in ``what``)."""
+
+    what: str
+    hint: str
+
+
+Constraint = Callable[[Any], Problem | None]
+
+
+def rfc1123_label(value: str) -> Problem | None:
+    """One label of a DNS name (RFC 1123): host names of machines and the cluster's name."""
+    if len(value) <= 63 and _LABEL.fullmatch(value):
+        return None
+    cleaned = re.sub(r"[^a-z0-9-]+", "-", value.lower()).strip("-")[:63].rstrip("-")
+    example = f", such as {cleaned!r}" if cleaned else ""
+    return Problem(f"{value!r} is not a name by RFC 1123", f"Use lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends{example}.")
+
+
+def ip_address(value: str) -> Problem | None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return Problem(f"{value!r} is not an IP address", "Write one such as 192.0.2.10, without a prefix length.")
+    return None
+
+
+def address(value: str) -> Problem | None:
+    """An IP address or a DNS name. What looks like a wrong IP address is not taken for a name."""
+    if re.fullmatch(r"[0-9./]+", value) or ":" in value:
+        return ip_address(value)
+    if len(value) <= 253 and all(len(part) <= 63 and _LABEL.fullmatch(part) for part in value.lower().split(".")):
+        return None
+    return Problem(f"{value!r} is neither an IP address nor a host name", "Write the machine's address, such as 192.0.2.11.")
+
+
+def network(value: str) -> Problem | None:
+    """A network in CIDR notation, without host bits."""
+    try:
+        interface = ipaddress.ip_interface(value)
+    except ValueError:
+        return Problem(f"{value!r} is not a network", "Write address and prefix length, such as 10.244.0.0/16.")
+    if "/" not in value:
+        return Problem(f"{value!r} has no prefix length", f"Write {value}/{interface.network.prefixlen} for one address, or the whole network such as 10.244.0.0/16.")
+    if interface.ip != interface.network.network_address:
+        return Problem(f"{value!r} has host bits set", f"The network is {interface.network}.")
+    return None
+
+
+def https_url(value: str) -> Problem | None:
+    """The URL of the Kubernetes API: https, a host, a port, no path."""
+    hint = "Write it as https://192.0.2.10:6443."
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return Problem(f"{value!r} is not a URL", hint)
+    if parts.scheme != "https" or not parts.hostname:
+        return Problem(f"{value!r} is not an https URL", hint)
+    if port is None:
+        return Problem(f"{value!r} has no port", f"Write it as https://{parts.netloc}:6443.")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return Problem(f"{value!r} has more than a host and a port", f"Write it as https://{parts.netloc}.")
+    return None
+
+
+def talos_version(value: str) -> Problem | None:
+    if _TALOS_VERSION.fullmatch(value):
+        return None
+    return Problem(f"{value!r} is not a full version", "Write it with a leading v and three numbers, such as v1.13.8.")
+
+
+def contract(value: str) -> Problem | None:
+    if _CONTRACT.fullmatch(value):
+        return None
+    return Problem(f"{value!r} is not a version contract", "Write the Talos version that the cluster was made with, as v1.13.")
+
+
+def uuid(value: str) -> Problem | None:
+    if _UUID.fullmatch(value):
+        return None
+    return Problem(f"{value!r} is not a UUID", "Write it as `talosctl get systeminformation` shows it, such as 4c4c4544-0042-3510-8052-b4c04f4b4433.")
+
+
+def positive(value: float) -> Problem | None:
+    if value > 0:
+        return None
+    return Problem(f"{value!r} is not a time", "Write seconds, more than 0.")
+
+
+def share(value: float) -> Problem | None:
+    if 0 < value < 1:
+        return None
+    return Problem(f"{value!r} is not a share", "Write a number between 0 and 1, such as 0.5 for half of the certificate's life.")
+
+
+def not_empty(value: Any) -> Problem | None:
+    if value:
+        return None
+    return Problem("it is empty", "Leave the line out to get the default, or give a value.")
+
+
+def registry_host(value: str) -> Problem | None:
+    """A registry's name as it stands in image references: no scheme, no path."""
+    if _REGISTRY.fullmatch(value):
+        return None
+    return Problem(f"{value!r} is not the name of a registry", "Write the host as image names have it, such as docker.io or registry.example.org:5000.")
+
+
+def extension(value: str) -> Problem | None:
+    if _EXTENSION.fullmatch(value):
+        return None
+    return Problem(f"{value!r} is not the name of a system extension", "Write it as the image factory lists it, such as siderolabs/iscsi-tools.")
+
+
+def kernel_argument(value: str) -> Problem | None:
+    if value and not re.search(r"\s", value):
+        return None
+    return Problem(f"{value!r} is not one kernel argument", "Write one argument per list entry, such as console=ttyS0.")
+
+
+def fingerprint(value: str) -> Problem | None:
+    """The SHA-256 of a certificate's public key in base64, as Talos prints it on the console."""
+    if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
+        return None
+    return Problem(f"{value!r} is not a SHA-256 fingerprint", "Copy it from the machine's console in maintenance mode: 44 characters of base64.")
+
+
+def registry_mirrors(value: dict[str, Any]) -> Problem | None:
+    """A mapping of registry name to a list of endpoint URLs."""
+    for name, endpoints in value.items():
+        if problem := registry_host(str(name)):
+            return problem
+        if not isinstance(endpoints, list) or not endpoints:
+            return Problem(f"the mirror of {name!r} is not a list of endpoints", f'Write {{{name}: ["https://mirror.example.org"]}}.')
+        for endpoint in endpoints:
+            if urlsplit(str(endpoint)).scheme not in ("http", "https") or not urlsplit(str(endpoint)).netloc:
+                return Problem(f"the mirror {endpoint!r} of {name!r} is not a URL", "Write it with http:// or https:// before the host.")
+    return None
+
+
+def disk_selector(value: dict[str, Any]) -> Problem | None:
+    """A disk by exactly one identity (serial, wwid, by_id), or by attributes; never by a name that the kernel gives anew at each boot."""
+    if not value:
+        return None
+    if "name" in value and (problem := kernel_disk(str(value["name"]))):
+        return problem
+    unknown = sorted(set(value) - {*DISK_IDENTITIES, *DISK_ATTRIBUTES})
+    if unknown:
+        return Problem(f"the disk selector has the unknown key {unknown[0]!r}", f"Use exactly one of {', '.join(DISK_IDENTITIES)}, or {', '.join(DISK_ATTRIBUTES)}.")
+    for key, wanted in value.items():
+        if not isinstance(wanted, (str, int)) or isinstance(wanted, bool) or str(wanted).strip() == "":
+            return Problem(f"{key} of the disk selector is {wanted!r}", _ATTRIBUTE_HINT)
+        if key in ("serial", "wwid") and set(str(wanted)) & set("*?[]{}\\"):
+            return Problem(f"{key} of the disk selector is the pattern {wanted!r}", "Give it whole, as `talosctl get disks` shows it.")
+        if key == "by_id" and (problem := by_id(str(wanted))):
+            return problem
+        if key == "type" and wanted not in DISK_TYPES:
+            return Problem(f"type of the disk selector is {wanted!r}", f"It is one of {', '.join(DISK_TYPES)}.")
+    identities = [key for key in DISK_IDENTITIES if key in value]
+    if len(identities) > 1:
+        return Problem(f"the disk selector has {' and '.join(identities)}", f"Give exactly one of {', '.join(DISK_IDENTITIES)}.")
+    if identities and len(value) > 1:
+        return Problem(f"the disk selector has {identities[0]} and further keys", f"{identities[0]} names one disk already; leave the others out.")
+    return None
+
+
+def kernel_disk(value: str) -> Problem | None:
+    """A disk given as text: refused, with the reason when it is a kernel name."""
+    if _KERNEL_DISK.fullmatch(value):
+        return Problem(f"{value!r} is a kernel name, which may be another disk after the next boot", _ATTRIBUTE_HINT)
+    return None
+
+
+def by_id(value: str) -> Problem | None:
+    """A link under /dev/disk/by-id, whole or its last part."""
+    if problem := kernel_disk(value):
+        return problem
+    if "/" in value.removeprefix("/dev/disk/by-id/"):
+        return Problem(f"by_id is {value!r}", "Give a name under /dev/disk/by-id, which stays with its disk.")
+    return None
+
+
+def patches(value: list[Any]) -> Problem | None:
+    """Machine config patches: dictionaries (one document each) or multi-document YAML text."""
+    for number, patch in enumerate(value, start=1):
+        if not isinstance(patch, (dict, str)) or not patch:
+            return Problem(f"patch {number} is {type(patch).__name__} {patch!r}", "Each patch is a dictionary or YAML text with one or more documents.")
+    return None

@@ -1,0 +1,164 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every setting a user can make: the one table that role defaults, argument specs, docs/settings.md and preflight agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ansible_collections.trinode.platform.plugins.module_utils.preflight import constraints
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.constraints import Constraint
+
+Type = Literal["str", "int", "float", "bool", "list", "dict"]
+Scope = Literal["cluster", "machine", "anywhere"]
+
+PREFIXES = ("trinode_", "machine_", "component_")
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+"""Stands where a default would: the user must give a value."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    ``scope``: a ``cluster`` setting has one value for the whole run, a ``machine`` setting one per machine, ``anywhere`` is free.
+    ``default`` is a value or a template; ``constraint`` looks at a value of the right type that is not empty text, ``element_constraint`` at each
+    element of a list.
+    """
+
+    name: str
+    type: Type
+    scope: Scope
+    default: Any
+    description: str
+    elements: Literal["str", "dict", "raw"] | None = None
+    choices: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    element_constraint: Constraint | None = None
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+def _cluster(name: str, type_: Type, default: Any, description: str, **more: Any) -> Setting:
+    return Setting(f"trinode_{name}", type_, "cluster", default, description, **more)
+
+
+def _machine(name: str, type_: Type, default: Any, description: str, **more: Any) -> Setting:
+    return Setting(f"machine_{name}", type_, "machine", default, description, **more)
+
+
+_TEXTS: dict[str, Any] = {"elements": "str"}
+_PATCHES: dict[str, Any] = {"elements": "raw", "constraint": constraints.patches}
+_NETWORKS: dict[str, Any] = {"elements": "str", "element_constraint": constraints.network}
+_PATH: dict[str, Any] = {"constraint": constraints.not_empty}
+
+_CLUSTER = (
+    _cluster("cluster_name", "str", REQUIRED, "Name of the cluster, by RFC 1123. It cannot be changed later.", constraint=constraints.rfc1123_label),
+    _cluster(
+        "cluster_endpoint",
+        "str",
+        "https://{{ trinode_vip or (groups['machines'] | trinode.platform.control_plane_addresses(hostvars) | first) }}:6443",
+        "URL of the Kubernetes API as machines and users reach it. By default the virtual address, else the first control plane.",
+        constraint=constraints.https_url,
+    ),
+    _cluster("vip", "str", "", "Virtual address that the control planes share: a free one in the machines' own network. Empty means none.", constraint=constraints.ip_address),
+    _cluster("vip_link", "str", "", "Link that carries the virtual address. Empty means the link that holds the machine's own address."),
+    _cluster("talos_version", "str", "v1.13.8", "Version of Talos to install.", constraint=constraints.talos_version),
+    _cluster(
+        "talos_contract",
+        "str",
+        "v1.13",
+        "Talos version that the cluster was made with. It decides how machine configs are generated and stays as it is when Talos is upgraded.",
+        constraint=constraints.contract,
+    ),
+    _cluster("kubernetes_version", "str", "v1.36.3", "Version of Kubernetes that a new cluster starts with.", constraint=constraints.talos_version),
+    _cluster("pod_cidrs", "list", ["10.244.0.0/16"], "Networks of the pods: one, or one of each address family.", **_NETWORKS),
+    _cluster("service_cidrs", "list", ["10.96.0.0/12"], "Networks of the services: one, or one of each address family.", **_NETWORKS),
+    _cluster(
+        "machine_cidrs",
+        "list",
+        [],
+        "Networks that the machines live in. Optional: where given, the kubelet and etcd use addresses of these networks only, and preflight checks every address "
+        "against them.",
+        **_NETWORKS,
+    ),
+    _cluster("talos_platform", "str", "metal", "What the machines are: bare metal (or virtual machines), or containers.", choices=("metal", "container")),
+    _cluster("image_factory", "str", "factory.talos.dev", "Image factory that installer images come from.", constraint=constraints.registry_host),
+    _cluster("extensions", "list", [], "System extensions of all machines, such as siderolabs/iscsi-tools.", element_constraint=constraints.extension, **_TEXTS),
+    _cluster("kernel_arguments", "list", [], "Further kernel arguments of all machines.", element_constraint=constraints.kernel_argument, **_TEXTS),
+    _cluster("secure_boot", "bool", False, "Whether the machines boot with UEFI Secure Boot (another installer image)."),
+    _cluster("registry_mirrors", "dict", {}, "Mirrors of image registries: a registry's name, and a list of URLs.", constraint=constraints.registry_mirrors),
+    _cluster("patches", "list", [], "Machine config patches of all machines: dictionaries, or YAML text with one or more documents.", **_PATCHES),
+    _cluster("control_plane_patches", "list", [], "Machine config patches of the control planes, after those of all machines.", **_PATCHES),
+    _cluster("worker_patches", "list", [], "Machine config patches of the workers, after those of all machines.", **_PATCHES),
+    _cluster(
+        "directory",
+        "str",
+        "{{ hostvars[groups['machines'] | first].inventory_dir }}/cluster",
+        "Directory of the cluster's secrets and credentials. By default beside the inventory.",
+        **_PATH,
+    ),
+    _cluster("secrets_file", "str", "{{ trinode_directory }}/secrets.yaml", "The cluster's secrets bundle. Keep a copy; it cannot be made again.", **_PATH),
+    _cluster("talosconfig", "str", "{{ trinode_directory }}/talosconfig", "Client configuration of talosctl.", **_PATH),
+    _cluster("kubeconfig", "str", "{{ trinode_directory }}/kubeconfig", "Client configuration of kubectl.", **_PATH),
+    _cluster("merge_kubeconfig", "str", "", "A kubeconfig, such as ~/.kube/config, that the cluster is merged into as well. Empty means none."),
+    _cluster("talosctl", "str", "talosctl", "The program talosctl: a name in PATH or a path. Not older than Talos itself.", **_PATH),
+    _cluster("helm", "str", "helm", "The program helm: a name in PATH or a path. 3.14 or later.", **_PATH),
+    _cluster("chart_mirror", "str", "", "URL of a chart repository that all charts are taken from instead of their own. Empty means none."),
+    _cluster("chart_cache", "str", "~/.cache/trinode/charts", "Directory where fetched charts are kept.", **_PATH),
+    _cluster("machine_timeout", "int", 600, "Seconds that one machine may take for one step, such as installing and booting.", constraint=constraints.positive),
+    _cluster("cluster_timeout", "int", 900, "Seconds that the cluster may take to become healthy.", constraint=constraints.positive),
+    _cluster("allow_reboot", "bool", False, "Whether a changed machine config may reboot machines, one at a time between two gates."),
+    _cluster("renew_below", "float", 0.5, "Client certificates are renewed when less than this share of their life is left.", constraint=constraints.share),
+    Setting(
+        "trinode_in_process", "bool", "anywhere", True, "Whether this collection's modules run inside the Ansible worker (fast), or as ordinary modules do."
+    ),
+)
+
+_MACHINE = (
+    _machine(
+        "address",
+        "str",
+        "{{ ansible_host | default(inventory_hostname, true) }}",
+        "Address at which the machine is reached. By default ansible_host, else its name in the inventory.",
+        constraint=constraints.address,
+    ),
+    _machine("hostname", "str", "{{ inventory_hostname }}", "Host name and node name, by RFC 1123. By default its name in the inventory.", constraint=constraints.rfc1123_label),
+    _machine("role", "str", "controlplane", "What the machine is in the cluster.", choices=("controlplane", "worker")),
+    _machine(
+        "install_disk",
+        "dict",
+        {},
+        "Disk that Talos is installed on: exactly one of serial, wwid, by_id; or attributes (size, model, type, bus_path, modalias, uuid) that fit one disk only. "
+        "Needed on metal.",
+        constraint=constraints.disk_selector,
+    ),
+    _machine("osd_disks", "list", [], "Disks for storage, each named as machine_install_disk is.", elements="dict", element_constraint=constraints.disk_selector),
+    _machine(
+        "certificate_fingerprint",
+        "str",
+        "",
+        "SHA-256 fingerprint of the machine's certificate in maintenance mode, from its console. Pins the first contact. Empty trusts what answers.",
+        constraint=constraints.fingerprint,
+    ),
+    _machine("uuid", "str", "", "UUID of the machine (SMBIOS). Where given, a machine with another one is refused.", constraint=constraints.uuid),
+    _machine("serial", "str", "", "Serial number of the machine (SMBIOS). Where given, a machine with another one is refused."),
+    _machine("extensions", "list", [], "System extensions of this machine besides those of all.", element_constraint=constraints.extension, **_TEXTS),
+    _machine("kernel_arguments", "list", [], "Kernel arguments of this machine besides those of all.", element_constraint=constraints.kernel_argument, **_TEXTS),
+    _machine("patches", "list", [], "Machine config patches of this machine, after those of its role.", **_PATCHES),
+)
+
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in (*_CLUSTER, *_MACHINE)}
+"""All settings by name, in the order of the documentation."""
