@@ -1,0 +1,100 @@
+"""The main job on three real Talos machines: look, build, repeat, look again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from driver import Lab, PlaybookRun
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def checked(lab: Lab) -> PlaybookRun:
+    """``site.yml --check --diff`` on untouched machines."""
+    return lab.playbook("site.yml", options="--check --diff")
+
+
+@pytest.fixture(scope="module")
+def built(lab: Lab, checked: PlaybookRun) -> Iterator[PlaybookRun]:
+    """The first real run."""
+    yield lab.playbook("site.yml")
+
+
+def _kubectl(lab: Lab, *arguments: str) -> str:
+    programs = lab.command("bin").strip()
+    return subprocess.run(
+        [os.path.join(programs, "kubectl"), "--kubeconfig", str(lab.state / "cluster" / "kubeconfig"), *arguments], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def test_check_on_untouched_machines_shows_what_would_happen_and_changes_nothing(lab: Lab, checked: PlaybookRun) -> None:
+    assert checked.returncode == 0, checked.output
+    assert lab.changes() == []
+    assert not (lab.state / "cluster").exists(), "--check wrote credentials"
+    assert checked.total("changed") > 0
+    for text in ("kind: HostnameConfig", "diskSelector", "<redacted"):
+        assert text in checked.output
+
+
+def test_first_run_makes_a_highly_available_cluster(lab: Lab, built: PlaybookRun) -> None:
+    assert built.returncode == 0, built.output
+    nodes = json.loads(_kubectl(lab, "get", "nodes", "-o", "json"))["items"]
+    ready = {node["metadata"]["name"] for node in nodes for condition in node["status"]["conditions"] if condition["type"] == "Ready" and condition["status"] == "True"}
+    assert ready == {"m1", "m2", "m3"}
+    assert [event["event"] for event in lab.changes()].count("bootstrap") == 1
+
+
+def test_credentials_are_private(lab: Lab, built: PlaybookRun) -> None:
+    directory = lab.state / "cluster"
+    for name in ("secrets.yaml", "talosconfig", "kubeconfig"):
+        assert (directory / name).stat().st_mode & 0o777 == 0o600, name
+    assert (directory / "secrets.yaml").read_text().startswith("$ANSIBLE_VAULT;")
+
+
+def test_no_secret_in_the_output(lab: Lab, built: PlaybookRun) -> None:
+    """Keys are long base64 strings that begin alike: no PEM key, encoded or not, may be printed even at -vvv."""
+    loud = lab.playbook("site.yml", options="--check --diff -vvv")
+    for text in ("PRIVATE KEY-----", "LS0tLS1CRUdJTiBFRDI1NTE5IFBSSVZBVEUgS0VZ", "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVk", "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS"):
+        assert text not in loud.output
+        assert text not in built.output
+
+
+def test_second_run_changes_nothing_and_is_fast(lab: Lab, built: PlaybookRun) -> None:
+    events = len(lab.changes())
+    again = lab.playbook("site.yml")
+    assert again.returncode == 0, again.output
+    assert again.total("changed") == 0, again.output
+    assert len(lab.changes()) == events
+    assert again.seconds < 10
+
+
+def test_check_on_a_finished_cluster_says_nothing_to_do(lab: Lab, built: PlaybookRun) -> None:
+    events = len(lab.changes())
+    again = lab.playbook("site.yml", options="--check --diff")
+    assert again.returncode == 0, again.output
+    assert again.total("changed") == 0, again.output
+    assert len(lab.changes()) == events
+
+
+def test_a_changed_setting_is_predicted_and_applied_without_a_reboot(lab: Lab, built: PlaybookRun) -> None:
+    patch = {"machine_patches": [{"machine": {"nodeLabels": {"example.org/rack": "a"}}}]}
+    predicted = lab.playbook("site.yml", options="--check --diff", variables=patch)
+    assert predicted.returncode == 0, predicted.output
+    assert "+    example.org/rack: a" in predicted.output.replace("'", "")
+    assert predicted.total("changed") == 3
+    applied = lab.playbook("site.yml", variables=patch)
+    assert applied.returncode == 0, applied.output
+    assert applied.total("changed") == 3
+    assert "reboot" not in {event["event"] for event in lab.changes()[-3:]}
+    undone = lab.playbook("site.yml")
+    assert undone.total("changed") == 3
+
+
+def test_the_summary_names_what_a_person_needs(lab: Lab, built: PlaybookRun) -> None:
+    for text in ("m1", "m2", "m3", "v1.13.8", "v1.36.3", str(lab.state / "cluster" / "kubeconfig"), lab.address(1)):
+        assert text in built.output
