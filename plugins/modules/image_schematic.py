@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_schematic
 short_description: Compute the image factory's schematic of a Talos image
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Computes the schematic (which system extensions and kernel arguments an image of Talos holds), its identifier, and the installer's reference, as the
     image factory does. Nothing is asked over the network.

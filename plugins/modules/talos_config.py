@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: talos_config
 short_description: Render and validate the machine configuration of one Talos machine
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Generates a machine configuration with C(talosctl gen config), under a pinned version contract, adds what the platform needs (Cilium instead of the
     built-in network and kube-proxy, KubePrism, rotation of the kubelet's serving certificate, workloads on control planes, the install disk, the
@@ -140,7 +140,7 @@ options:
       documents:
         description:
           - Strategic merge patches, each a dictionary or YAML text of one or more documents. Typed documents (such as C(LinkConfig)) are added or merged.
-          - C({$patch: delete}) as a value removes what is there.
+          - "To remove what is there, give it the value C({$patch: delete})."
         type: list
         elements: raw
         required: true

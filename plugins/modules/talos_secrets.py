@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: talos_secrets
 short_description: Make or import a cluster's secrets bundle, once
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes sure that the file with the cluster's secrets bundle (certificate authorities, tokens, encryption keys) exists, can be read with the vault
     password, and is complete.
@@ -85,11 +85,6 @@ encrypted:
   type: bool
   returned: success
   sample: true
-path:
-  description: The file.
-  type: str
-  returned: success
-  sample: inventory/mine/cluster/secrets.yaml
 """
 
 import os
@@ -177,7 +172,7 @@ def _warn_of_plain_file(task: Task) -> None:
 
 
 def _outcome(task: Task, *, changed: bool, created: bool, encrypted: bool, message: str) -> Outcome:
-    return Outcome(changed=changed, message=message, values={"created": created, "encrypted": encrypted, "path": task.params["path"]})
+    return Outcome(changed=changed, message=message, values={"created": created, "encrypted": encrypted})
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ _Loader.yaml_implicit_resolvers = {
 def load_all(text: str, *, where: str) -> list[Any]:
     """Every document of a YAML stream, empty ones left out. Raises InputError that says where (file, option) and at which line."""
     try:
-        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]  # noqa: S506  a SafeLoader
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"not valid YAML: {error.problem or error.context}", where=f"{where}{line}") from error

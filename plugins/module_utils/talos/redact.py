@@ -116,11 +116,10 @@ def _mask(value: Any, place: _Place) -> Any:
         return value
     if not isinstance(value, str):
         return REDACTED if place.secret else value
-    certificates = _certificates(value)
-    if certificates:
-        return certificates
-    if place.secret or _is_private_key(value):
-        return REDACTED
+    return _certificates(value) or (REDACTED if place.secret else _mask_string(value, place))
+
+
+def _mask_string(value: str, place: _Place) -> str:
     if place.key in _FREE_TEXT:
         count = len(value.splitlines())
         return f"<redacted, {count} line{'' if count == 1 else 's'}>"

@@ -82,7 +82,7 @@ def _render(options: Mapping[str, Any], talosctl: str, deadline: Deadline, throw
     patches = [base_patch(options, image), *user_patches(options["patches"])]
     bundle = _bundle(options, talosctl, deadline, throwaway_secrets)
     with tempfile.TemporaryDirectory(prefix="trinode-") as directory:  # mode 0700
-        generator = _Generator(options, talosctl, deadline, bundle, directory, image)
+        generator = _Generator(options, talosctl=talosctl, deadline=deadline, bundle=bundle, directory=directory, image=image)
         text = generator.run(patches)
     documents = split(text)
     return RenderedConfig(text, documents, hashlib.sha256(text.encode()).hexdigest(), schematic_id, image)
@@ -133,7 +133,7 @@ def _check_endpoint(endpoint: str) -> None:
 class _Generator:
     """talosctl with the options of one machine. Secrets go in by a pipe, patches by files in a private directory; nothing of them is in an argv."""
 
-    def __init__(self, options: Mapping[str, Any], talosctl: str, deadline: Deadline, bundle: str, directory: str, image: str) -> None:
+    def __init__(self, options: Mapping[str, Any], *, talosctl: str, deadline: Deadline, bundle: str, directory: str, image: str) -> None:
         self._talosctl, self._deadline, self._bundle, self._directory = talosctl, deadline, bundle, directory
         # A container is checked as metal as well: what the lab accepts must be right for real machines.
         self._modes = ("metal", "container") if options["talos_platform"] == "container" else ("metal",)

@@ -84,7 +84,7 @@ def installer_image(schematic: Schematic, *, talos_version: str, image_factory: 
 
 
 def _scalar(text: str) -> str:
-    """One string as the factory's YAML encoder writes it: in double quotes where it would read back as something else, in single ones where it must be quoted."""
+    """One string as the factory's YAML encoder writes it: double quotes where it would read back as another type, single ones where else it needs some."""
     if _NOT_A_STRING.fullmatch(text):
         return f'"{text}"'
     return yaml.dump(text, width=1 << 30).removesuffix("\n...\n").rstrip("\n")
