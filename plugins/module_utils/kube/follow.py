@@ -1,0 +1,86 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A collection followed by list and watch in a thread of its own; what it sees goes into a queue."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json, WatchStream
+
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """News of a collection: after a list (``complete``) all its items, after an event one item, changed or (``gone``) deleted. Or why following it ended."""
+
+    path: str
+    items: tuple[Json, ...] = ()
+    complete: bool = False
+    gone: bool = False
+    error: PlatformError | None = None
+
+
+@dataclass
+class Follower:
+    """Follows ``path`` until ``stop`` or the deadline. A dropped connection or an expired version does not lose anything: it lists or watches again."""
+
+    client: Client
+    path: str
+    deadline: Deadline
+    news: queue.SimpleQueue[Seen]
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _stream: WatchStream | None = None
+
+    def start(self) -> Follower:
+        self._thread = threading.Thread(target=self._run, name=f"watch {self.path}", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ask the thread to end; ``join`` waits for it."""
+        self._stopped.set()
+        if (stream := self._stream) is not None:
+            stream.close()
+
+    def join(self) -> None:
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set() and not self.deadline.expired:
+            try:
+                items, version = self.client.list(self.path, deadline=self.deadline)
+                self.news.put(Seen(self.path, tuple(items), complete=True))
+                while not self._stopped.is_set():
+                    version = self._watch(version)
+            except DeadlineExceeded:
+                return
+            except ApiUnreachable:
+                self._stopped.wait(_PAUSE_SECONDS)
+            except ApiError as error:
+                if not (error.expired or error.temporary):
+                    self.news.put(Seen(self.path, error=error))
+                    return
+                self._stopped.wait(0 if error.expired else max(_PAUSE_SECONDS, error.retry_after))
+            except PlatformError as error:
+                self.news.put(Seen(self.path, error=error))
+                return
+
+    def _watch(self, version: str) -> str:
+        """Pass on events until the stream ends; returns the version to go on from."""
+        with self.client.open_watch(self.path, version, self.deadline) as stream:
+            self._stream = stream
+            if self._stopped.is_set():
+                return version
+            for kind, item in stream:
+                version = item["metadata"]["resourceVersion"]
+                if kind != "BOOKMARK":
+                    self.news.put(Seen(self.path, (item,), gone=kind == "DELETED"))
+        return version

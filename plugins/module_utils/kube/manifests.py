@@ -1,0 +1,125 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects from YAML text: several documents, lists, and the corners of YAML 1.1 that real charts contain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+
+Object = dict[str, Any]
+
+_INTEGER = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0[0-7]+|0o[0-7]+|0x[0-9a-fA-F]+|0b[01]+)$")
+_FLOAT = re.compile(r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """What names an object: apiVersion, kind, namespace ("" for cluster-scoped ones) and name."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+def key_of(item: Mapping[str, Any]) -> Key:
+    metadata = item.get("metadata") or {}
+    return Key(str(item.get("apiVersion", "")), str(item.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+
+
+def parse(text: str, *, source: str = "manifests") -> list[Object]:
+    """The objects in a YAML text of any number of documents; empty documents are skipped, kinds ending in List with items are taken apart.
+
+    Raises InputError that names the document and line.
+    """
+    try:
+        documents = list(yaml.load_all(text, Loader=_loader()))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}, line {mark.line + 1}" if mark else source
+        raise InputError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=where) from error
+    return normalise(documents, source=source)
+
+
+def normalise(documents: Iterable[Any], *, source: str = "manifests") -> list[Object]:
+    """Documents as objects: lists taken apart, each with apiVersion, kind and name; InputError where one is not an object of Kubernetes."""
+    objects: list[Object] = []
+    seen: set[Key] = set()
+    for number, document in enumerate(documents, start=1):
+        for item in _flatten(document):
+            _require_object(item, f"{source}, document {number}")
+            key = key_of(item)
+            if key in seen:
+                raise InputError(f"{key} is there twice", where=source, hint="Keep one of them: the last one would win silently.")
+            seen.add(key)
+            objects.append(item)
+    return objects
+
+
+def _flatten(document: Any) -> Iterable[Any]:
+    if document is None or document == {}:
+        return
+    if isinstance(document, list):
+        for item in document:
+            yield from _flatten(item)
+    elif isinstance(document, dict) and str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _flatten(item)
+    else:
+        yield document
+
+
+def _require_object(item: Any, where: str) -> None:
+    if not isinstance(item, dict):
+        raise InputError(f"a document is {type(item).__name__}, not an object", where=where)
+    missing = [field for field in ("apiVersion", "kind") if not isinstance(item.get(field), str) or not item[field]]
+    metadata = item.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        missing.append("metadata.name (a string)")
+    if missing:
+        raise InputError(f"an object of kind {item.get('kind') or '?'} lacks {', '.join(missing)}", where=where)
+
+
+@cache
+def _loader() -> type[yaml.SafeLoader]:
+    """A safe loader that reads YAML as Kubernetes' own parser does.
+
+    PyYAML follows YAML 1.1 where Go's parser does not: ``=`` is a value type nobody implements, an unquoted date becomes a date object
+    and ``12:30`` a number of base 60; Go's parser makes strings of them. ``yes``, ``no``, ``on`` and ``off`` are booleans in both.
+    Libyaml's parser is used where PyYAML has it: it is ten times faster.
+    """
+    base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[valid-type,misc]
+        """SafeLoader without dates, sexagesimal numbers and the value type."""
+
+    dropped = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in dropped] for first, resolvers in base.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+    Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+    return Loader
+
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if digits[:2] in ("0x", "0o", "0b"):
+        return sign * int(digits, 0)
+    if len(digits) > 1 and digits.startswith("0"):
+        # An octal number, as in a defaultMode of 0644.
+        return sign * int(digits, 8)
+    return sign * int(digits)
