@@ -117,7 +117,7 @@ def run(task: Task) -> Outcome:
         if task.check_mode or secrets.create(path, text, password):
             if not password:
                 _warn_of_plain_file(task)
-            return _outcome(task, changed=True, created=True, encrypted=bool(password), message="")
+            return _outcome(changed=True, created=True, encrypted=bool(password))
     return _keep(task)
 
 
@@ -152,7 +152,7 @@ def _keep(task: Task) -> Outcome:
             hint="A cluster's secrets are never replaced. Remove import_file, or, if no machine uses the existing file yet, move that file away.",
         )
     if stored.encrypted:
-        return _outcome(task, changed=False, created=False, encrypted=True, message="")
+        return _outcome(changed=False, created=False, encrypted=True)
     if password:
         if not task.check_mode:
             secrets.replace(path, stored.text, password)
@@ -163,15 +163,15 @@ def _keep(task: Task) -> Outcome:
     if stored.mode & 0o077:
         if not task.check_mode:
             os.chmod(path, 0o600)
-        return _outcome(task, changed=True, created=False, encrypted=False, message="The secrets file was readable by others; this task sets its mode to 0600.")
-    return _outcome(task, changed=False, created=False, encrypted=False, message="")
+        return _outcome(changed=True, created=False, encrypted=False, message="The secrets file was readable by others; this task sets its mode to 0600.")
+    return _outcome(changed=False, created=False, encrypted=False)
 
 
 def _warn_of_plain_file(task: Task) -> None:
     task.warn(f"{task.params['path']} holds the cluster's secrets unencrypted (mode 0600). Run with a vault password, and it is encrypted in place.")
 
 
-def _outcome(task: Task, *, changed: bool, created: bool, encrypted: bool, message: str) -> Outcome:
+def _outcome(*, changed: bool, created: bool, encrypted: bool, message: str = "") -> Outcome:
     return Outcome(changed=changed, message=message, values={"created": created, "encrypted": encrypted})
 
 

@@ -12,9 +12,11 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Inp
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import load_all
 
 _NOISE = re.compile(
-    r"(error parsing config JSON patch|failed to generate config bundle|error patching (control plane |worker )?configs|error decoding document [^:]*\(line \d+\)"
-    r"|error decoding +to \*?[\w.]+|v1alpha1\.Config|yaml|construct errors):( |$)"
+    r"(error parsing config JSON patch|failed to generate config bundle|error patching (control plane |worker )?configs"
+    r"|error decoding document [^:]*\(line \d+\)|error decoding +to \*?[\w.]+|v1alpha1\.Config|yaml|construct errors):( |$)"
 )
+_WRONG_TYPE = re.compile(r"cannot construct !!(\w+)(?: <value>)? into (\S+)")
+_YAML_TYPES = {"seq": "a list", "map": "a mapping", "str": "a text", "int": "a number", "float": "a number", "bool": "true or false"}
 _DOCUMENT = re.compile(r"error decoding document (?P<document>[^ ]*) \(line (?P<line>\d+)\)")
 _UNKNOWN_KEYS = "unknown keys found during decoding:\n"
 _HINTS = (
