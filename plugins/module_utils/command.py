@@ -1,19 +1,34 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running programs: argv lists only, always under a deadline, the whole process group ended when it passes."""
+"""Running programs: argv lists only, always under a deadline, the whole process group ended when it passes, and nothing that outlives us."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Looked up here, since a process between fork and exec should do as little as it can.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it ends, however that ends (Linux; elsewhere it does nothing).
+
+    A run that is killed then leaves no worker and no program behind that would go on with what the next run is doing.
+    """
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ def _start(argv: Sequence[str], environment: Mapping[str, str] | None, has_stdin
             errors="replace",
             env={**os.environ, **(environment or {})},
             start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  one system call, prepared before the fork
         )
     except FileNotFoundError as error:
         raise CommandError(f"the program {argv[0]!r} was not found", hint="Install it, or give its path.") from error
