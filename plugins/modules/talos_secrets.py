@@ -156,9 +156,8 @@ def _keep(task: Task) -> Outcome:
     if password:
         if not task.check_mode:
             secrets.replace(path, stored.text, password)
-        return _outcome(
-            task, changed=True, created=False, encrypted=True, message="The secrets file lay there in the clear; this task encrypts it with Ansible Vault."
-        )
+        message = "The secrets file lay there in the clear; this task encrypts it with Ansible Vault."
+        return _outcome(changed=True, created=False, encrypted=True, message=message)
     _warn_of_plain_file(task)
     if stored.mode & 0o077:
         if not task.check_mode:

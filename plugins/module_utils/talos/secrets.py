@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -113,14 +114,26 @@ def create(path: str, text: str, vault_password: str) -> bool:
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         with _temporary(path, _sealed(text, vault_password)) as temporary:
-            # A hard link, unlike a rename, never replaces a bundle that another run has just made.
-            os.link(temporary, path)
+            _link(temporary, path)
             _sync_directory(directory)
     except FileExistsError:
         return False
     except OSError as error:
         raise InputError(f"the file cannot be written: {error.strerror}", where=path) from error
     return True
+
+
+def _link(temporary: str, path: str) -> None:
+    """Give the file its name. A hard link, unlike a rename, never replaces a bundle that another run has just made."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        # A file system without hard links; what remains is a moment between look and rename.
+        if os.path.lexists(path):
+            raise FileExistsError(path) from error
+        os.rename(temporary, path)
 
 
 def replace(path: str, text: str, vault_password: str) -> None:
