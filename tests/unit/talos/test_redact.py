@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import REDACTED, redact, redact_pair, redact_text
 
 HIDDEN = "correct-horse"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.schematic import EMPTY_SCHEMATIC, installer_image, make_schematic
 
