@@ -1,0 +1,180 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: settings
+author:
+  - trinode.platform contributors (@trinode)
+short_description: What the inventory sets for this collection, by host, with the file and line of each
+version_added: 1.0.0
+description:
+  - Gathers the variables with this collection's prefixes (C(trinode_), C(machine_), C(component_)) that the user set for the run as a whole, for each host
+    of the groups C(machines) and C(components), and the defaults of those that were not set.
+  - It looks at the whole inventory, whatever C(--limit) says.
+  - A variable whose template fails does not end the lookup; the reason stands in its place. A value that is encrypted with Ansible Vault is decrypted
+    to see that it can be, and left out.
+  - It is what M(trinode.platform.preflight) judges.
+options:
+  _terms:
+    description: None.
+"""
+
+EXAMPLES = r"""
+- name: Judge the inventory
+  trinode.platform.preflight:
+    settings: "{{ lookup('trinode.platform.settings') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - One dictionary with C(cluster), lists C(machines) and C(components) of such hosts, C(declared) (names that roles of this collection declare) and
+      C(source) (the inventory).
+    - A host has C(name), C(origin) and C(variables); a variable has C(value), or C(error), or C(withheld), and C(origin) (C(file) and C(line)) unless it
+      is a default.
+  type: list
+  elements: dict
+"""
+
+import difflib  # noqa: E402
+import os  # noqa: E402
+from collections.abc import Iterable, Iterator, Mapping  # noqa: E402
+from typing import Any  # noqa: E402
+
+from ansible.errors import AnsibleError  # noqa: E402
+from ansible.parsing.vault import EncryptedString  # noqa: E402
+from ansible.plugins.lookup import LookupBase  # noqa: E402
+from ansible.template import trust_as_template  # noqa: E402
+
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import PREFIXES, SETTINGS  # noqa: E402
+
+try:
+    from ansible._internal._datatag import _tags
+except ImportError:
+    _ORIGIN: Any = None
+    _SECRET: tuple[Any, ...] = ()
+else:
+    # Core marks each value with where it came from. This is no public interface, so all goes on without it, only with less to show.
+    _ORIGIN = getattr(_tags, "Origin", None)
+    _SECRET = tuple(tag for tag in (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None)) if tag)
+
+_ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+_ROLES = os.path.join(_ROOT, "roles")
+_OWN = tuple(os.path.join(_ROOT, part, "") for part in ("roles", "playbooks"))
+
+
+class LookupModule(LookupBase):
+    """Ansible's entry point."""
+
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        self.set_options(var_options=variables, direct=kwargs)
+        if variables is None or "hostvars" not in variables:
+            raise AnsibleError("The lookup trinode.platform.settings needs an inventory.")
+        hostvars, groups = variables["hostvars"], variables["groups"]
+        cluster = self._host("localhost", hostvars, ("cluster", "anywhere"))
+        common = {name: entry for name, entry in cluster["variables"].items() if name not in SETTINGS or SETTINGS[name].scope != "machine"}
+        return [
+            {
+                "cluster": {**cluster, "name": "all", "origin": None},
+                "machines": [self._host(name, hostvars, ("machine",), common) for name in groups.get("machines", ())],
+                "components": [self._host(name, hostvars, (), common) for name in groups.get("components", ())],
+                "declared": sorted(set(self._declared())),
+                "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
+            }
+        ]
+
+    def _host(self, name: str, hostvars: Any, scopes: tuple[str, ...], common: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One host: what the user set (but for what it has in ``common`` with the run as a whole), and the defaults of settings of these ``scopes``."""
+        raw = dict(hostvars.raw_get(name))
+        defaults = {setting.name: _trusted(setting.default) for setting in SETTINGS.values() if not setting.required}
+        templar = self._templar.copy_with_new_env(available_variables={**defaults, **raw, "hostvars": hostvars})
+        found = {}
+        for variable in sorted(_ours(raw, name)):
+            place = _place(raw, variable)
+            if place is not None and not (common and variable in common and common[variable].get("origin") == place):
+                found[variable] = {**_value(templar, raw[variable]), "origin": place}
+        for setting in SETTINGS.values():
+            if setting.scope in scopes and setting.name in defaults and setting.name not in found:
+                found[setting.name] = _value(templar, defaults[setting.name])
+        return {"name": str(name), "origin": _origin(name), "variables": found}
+
+    def _declared(self) -> Iterator[str]:
+        """Variables that the roles of this collection declare, in their argument specs or defaults."""
+        for role in sorted(os.listdir(_ROLES)) if os.path.isdir(_ROLES) else []:
+            yield from self._keys(os.path.join(_ROLES, role, "defaults", "main.yml"))
+            specs = self._load(os.path.join(_ROLES, role, "meta", "argument_specs.yml"))
+            for entry_point in (specs.get("argument_specs") or {}).values():
+                yield from (str(option) for option in entry_point.get("options") or {})
+
+    def _keys(self, path: str) -> Iterator[str]:
+        yield from (str(key) for key in self._load(path))
+
+    def _load(self, path: str) -> dict[str, Any]:
+        return (self._loader.load_from_file(path) or {}) if os.path.exists(path) else {}
+
+
+def _ours(raw: Mapping[str, Any], host: str) -> Iterator[str]:
+    """Names with our prefixes, names so like them that they were probably meant to be, and the version of the component ``host``."""
+    for name in raw:
+        prefix, separator, _ = name.partition("_")
+        if name.startswith(PREFIXES) or name == f"{host}_version":
+            yield name
+        elif separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8):
+            yield name
+
+
+def _place(raw: Mapping[str, Any], variable: str) -> dict[str, Any] | None:
+    """Where the user set a variable; None when it was not the user (a task of this collection did, or a result was registered)."""
+    if _ORIGIN is None:
+        return {"file": "inventory", "line": 0}
+    key = next(name for name in raw if name == variable)
+    tag = _ORIGIN.get_tag(key) or _ORIGIN.get_tag(raw[variable])
+    if tag is None or (tag.path and os.path.realpath(tag.path).startswith(_OWN)):
+        return None
+    return _origin(key) or _origin(raw[variable])
+
+
+def _origin(value: Any) -> dict[str, Any] | None:
+    tag = _ORIGIN.get_tag(value) if _ORIGIN else None
+    if tag is None:
+        return None
+    if not tag.path:
+        return {"file": str(tag.description).strip("<>"), "line": 0}
+    return {"file": _shown(tag.path), "line": tag.line_num or 0}
+
+
+def _shown(path: str) -> str:
+    """The path as a person in this directory would write it."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def _trusted(default: Any) -> Any:
+    return trust_as_template(default) if isinstance(default, str) else default
+
+
+def _value(templar: Any, raw: Any) -> dict[str, Any]:
+    """The value, or why there is none, or that it is secret."""
+    try:
+        value = templar.template(raw)
+        secret = _is_secret(raw) or _is_secret(value)
+    except AnsibleError as error:
+        return {"error": _reason(error)}
+    return {"withheld": True} if secret else {"value": value}
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost reason, since the outer ones only say that there was one."""
+    while isinstance(error.__cause__, AnsibleError):
+        error = error.__cause__
+    return (str(getattr(error, "message", "")) or str(error)).strip().splitlines()[0].rstrip(".")
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether it is, or holds, something that came out of Ansible Vault."""
+    if isinstance(value, EncryptedString) or any(tag.is_tagged_on(value) for tag in _SECRET):
+        return True
+    inner: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return any(_is_secret(element) for element in inner)

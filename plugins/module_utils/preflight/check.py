@@ -1,0 +1,32 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All checks that need nothing but the inventory. Pure: an inventory in, findings out."""
+
+from __future__ import annotations
+
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.machines import check_machines
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.names import check_names, check_scope
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.networks import check_networks
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values, failed_templates, machine_values
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.versions import check_versions
+
+
+def check(inventory: Inventory) -> list[Finding]:
+    """Everything that is wrong with the inventory, sorted by file and line."""
+    cluster, cluster_findings = cluster_values(inventory)
+    machines, machine_findings = machine_values(inventory)
+    return arrange(
+        [
+            *cluster_findings,
+            *machine_findings,
+            *failed_templates(inventory),
+            *check_names(inventory),
+            *check_scope(inventory),
+            *check_machines(inventory.source, cluster, machines),
+            *check_networks(cluster, machines),
+            *check_versions(inventory, cluster),
+        ]
+    )

@@ -1,0 +1,105 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machines as a set: how many control planes, what only one of them may have, what each must have on metal."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.constraints import DISK_IDENTITIES
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, Origin
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
+
+_UNIQUE = {
+    "machine_address": "address",
+    "machine_hostname": "host name",
+    "machine_uuid": "UUID",
+    "machine_serial": "serial number",
+    "machine_certificate_fingerprint": "certificate",
+}
+
+
+def check_machines(source: str, cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
+    """Everything about the machines together that can be said without asking one."""
+    if not machines:
+        yield Finding("there are no machines", "Name the machines in the inventory's group machines.", Origin(source), variable="machines")
+        return
+    yield from _control_planes(source, machines)
+    for name, kind in _UNIQUE.items():
+        yield from _twice(machines, name, kind)
+    yield from _disks(cluster, machines)
+
+
+def _control_planes(source: str, machines: Sequence[Values]) -> Iterator[Finding]:
+    roles = [machine.get("machine_role") for machine in machines]
+    count = roles.count("controlplane")
+    if None in roles or count % 2 == 1:
+        return
+    what = f"{count} control planes cannot outvote one another" if count else "there is no control plane"
+    names = ", ".join(machine.host.name for machine in machines if machine.get("machine_role") == "controlplane")
+    where = f"{what} ({names})" if names else what
+    yield Finding(where, "Have 3 control planes (1 for a trial, 5 at most): etcd needs an odd number of voters.", Origin(source), variable="machine_role")
+
+
+def _twice(machines: Sequence[Values], name: str, kind: str) -> Iterator[Finding]:
+    first: dict[str, Values] = {}
+    for machine in machines:
+        value = machine.get(name)
+        if not value:
+            continue
+        other = first.setdefault(_normal(name, value), machine)
+        if other is not machine:
+            yield Finding(
+                f"{value} is the {kind} of {other.host.name} too", f"Give each machine its own {kind}.", machine.origin(name), (machine.host.name,), name
+            )
+
+
+def _normal(name: str, value: str) -> str:
+    if name == "machine_address":
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            return value.lower()
+    return value if name == "machine_certificate_fingerprint" else value.lower()
+
+
+def _disks(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
+    metal = cluster.get("trinode_talos_platform") == "metal"
+    claimed: dict[tuple[str, str], str] = {}
+    for machine in machines:
+        install = machine.get("machine_install_disk")
+        if metal and install == {}:
+            yield Finding(
+                "no install disk is named",
+                'Name it by its serial, as `talosctl get disks --insecure` shows it: {serial: "S4X9NF0M"}.',
+                machine.origin("machine_install_disk"),
+                (machine.host.name,),
+                "machine_install_disk",
+            )
+        named = [("machine_install_disk", install), *(("machine_osd_disks", disk) for disk in machine.get("machine_osd_disks") or ())]
+        for name, disk in named:
+            identity = _identity(disk)
+            if identity is None:
+                continue
+            place = f"{name} of {machine.host.name}"
+            other = claimed.setdefault(identity, place)
+            if other != place or name == "machine_osd_disks" and _count(machine, identity) > 1:
+                yield Finding(
+                    f"the disk with {identity[0]} {identity[1]!r} is claimed twice, first by {other}",
+                    "Name each disk once.",
+                    machine.origin(name),
+                    (machine.host.name,),
+                    name,
+                )
+
+
+def _identity(disk: Any) -> tuple[str, str] | None:
+    """The key and value that name one disk of the world, or None for a selector by attributes."""
+    return next(((key, str(disk[key])) for key in DISK_IDENTITIES if disk and key in disk), None)
+
+
+def _count(machine: Values, identity: tuple[str, str]) -> int:
+    return sum(_identity(disk) == identity for disk in machine.get("machine_osd_disks") or ())

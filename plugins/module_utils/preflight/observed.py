@@ -1,0 +1,197 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machines that were found, against what the inventory says of them. Pure: observations in, findings out."""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.constraints import DISK_IDENTITIES
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values, cluster_values, machine_values
+
+Observed = Mapping[str, Any]
+"""What talos_machine_info returns as ``machine``."""
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def check_observed(inventory: Inventory, observed: Mapping[str, Observed]) -> list[Finding]:
+    """Judge the machines in ``observed`` (by inventory name); with --limit these are not all."""
+    cluster, _ = cluster_values(inventory)
+    machines, _ = machine_values(inventory)
+    seen = [(machine, observed[machine.host.name]) for machine in machines if machine.host.name in observed]
+    return arrange(
+        [
+            *(finding for machine, found in seen for finding in _machine(cluster, machine, found)),
+            *_same_machine(seen),
+            *_virtual_address(cluster, seen),
+        ]
+    )
+
+
+def _machine(cluster: Values, machine: Values, found: Observed) -> Iterator[Finding]:
+    trust = found.get("trust")
+    address = machine.get("machine_address")
+    if trust == "unreachable" or not found.get("reachable", True):
+        reason = f" ({found['reason']})" if found.get("reason") else ""
+        entry = machine.host.variables.get("machine_address")
+        named = address == machine.host.name and (entry is None or entry.origin is None)
+        hint = (
+            "Neither machine_address nor ansible_host is set, so its inventory name was taken for its address: set one."
+            if named
+            else "Is it switched on and booted from Talos, is the address right, and does nothing block port 50000?"
+        )
+        yield _about(machine, "machine_address", f"the machine does not answer at {address}{reason}", hint)
+        return
+    if trust == "foreign":
+        yield _about(
+            machine,
+            "machine_address",
+            f"the machine at {address} belongs to another cluster, or {cluster.get('trinode_talosconfig')} is not this cluster's",
+            "Correct the address. If the machine is to join this cluster, reset it there first (talosctl reset); nothing here takes it over.",
+        )
+        return
+    yield from _identity(machine, found)
+    if cluster.get("trinode_talos_platform") == "metal":
+        yield from _install_disk(machine, found)
+
+
+def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
+    for name, key, kind in (("machine_uuid", "uuid", "UUID"), ("machine_serial", "serial_number", "serial number")):
+        wanted, there = machine.get(name), str(found.get(key) or "")
+        if wanted and there.lower() != wanted.lower():
+            yield _about(machine, name, f"another machine answers: its {kind} is {there or 'not known'}, not {wanted}", "Correct the address, or this setting if the machine was replaced.")
+    pinned, shown = machine.get("machine_certificate_fingerprint"), found.get("fingerprint")
+    if pinned and found.get("trust") == "maintenance" and shown and shown != pinned:
+        yield _about(
+            machine,
+            "machine_certificate_fingerprint",
+            f"the machine shows a certificate with the fingerprint {shown}, not {pinned}",
+            "Compare with the machine's console: it makes a new one at each boot into maintenance mode, and an impostor has another.",
+        )
+
+
+def _install_disk(machine: Values, found: Observed) -> Iterator[Finding]:
+    name = "machine_install_disk"
+    selector = machine.get(name)
+    # A machine that is installed already needs no disk to be chosen.
+    if not selector or found.get("trust") != "maintenance":
+        return
+    disks = [disk for disk in found.get("disks") or () if not disk.get("readonly") and not disk.get("cdrom")]
+    matching = [disk for disk in disks if matches(selector, disk)]
+    wanted = ", ".join(f"{key} {value}" for key, value in selector.items())
+    if not matching:
+        listed = "; ".join(describe(disk) for disk in disks) or "none"
+        yield _about(machine, name, f"no disk of the machine has {wanted}", f"Its disks: {listed}.")
+    elif len(matching) > 1:
+        listed = "; ".join(describe(disk) for disk in matching)
+        yield _about(machine, name, f"{len(matching)} disks of the machine have {wanted}", f"Name one by its serial: {listed}.")
+
+
+def matches(selector: Mapping[str, Any], disk: Mapping[str, Any]) -> bool:
+    """Whether a disk (dev_path, serial, wwid, by_id, symlinks, size in bytes, model, …) is one that the selector means."""
+    return all(_matches(key, str(wanted).strip(), disk) for key, wanted in selector.items())
+
+
+def _matches(key: str, wanted: str, disk: Mapping[str, Any]) -> bool:
+    if key == "by_id":
+        link = "/dev/disk/by-id/" + wanted.removeprefix("/dev/disk/by-id/")
+        links = [*(disk.get("symlinks") or ()), *_listed(disk.get("by_id"))]
+        return any("/dev/disk/by-id/" + str(have).removeprefix("/dev/disk/by-id/") == link for have in links)
+    if key == "size":
+        return _size_matches(wanted, int(disk.get("size") or 0))
+    if key == "type":
+        return wanted == _disk_type(disk)
+    have = str(disk.get(key) or "")
+    if key in DISK_IDENTITIES:
+        return have == wanted
+    return fnmatch.fnmatchcase(have.lower(), wanted.lower())
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
+
+
+def _disk_type(disk: Mapping[str, Any]) -> str:
+    """Talos's disk types, from type itself or from transport and rotation."""
+    if disk.get("type"):
+        return str(disk["type"]).lower()
+    if disk.get("transport") == "nvme":
+        return "nvme"
+    if disk.get("transport") == "mmc":
+        return "sd"
+    return "hdd" if disk.get("rotational") else "ssd"
+
+
+def _size_matches(wanted: str, have: int) -> bool:
+    match = _SIZE.fullmatch(wanted)
+    if match is None or match[3].upper() not in _UNITS:
+        return False
+    size = float(match[2]) * _UNITS[match[3].upper()]
+    return {"<": have < size, ">": have > size, "<=": have <= size, ">=": have >= size}.get(match[1] or "=", have == size)
+
+
+def describe(disk: Mapping[str, Any]) -> str:
+    """A disk in a few words, with what could name it."""
+    size = int(disk.get("size") or 0)
+    parts = [str(disk.get("dev_path") or disk.get("name") or "disk"), str(disk.get("model") or ""), f"{size / 10**9:.0f} GB" if size else ""]
+    names = [f"{key} {disk[key]}" for key in ("serial", "wwid") if disk.get(key)]
+    return " ".join(part for part in parts if part) + (f" ({', '.join(names)})" if names else "")
+
+
+def _same_machine(seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:
+    """Two inventory hosts whose addresses lead to one machine (of several links, say)."""
+    first: dict[str, Values] = {}
+    for machine, found in seen:
+        uuid = str(found.get("uuid") or "").lower()
+        if not uuid or uuid.strip("0-") == "" or uuid.strip("f-") == "":
+            continue
+        other = first.setdefault(uuid, machine)
+        if other is not machine:
+            yield _about(machine, "machine_address", f"the machine is the same as {other.host.name} (UUID {uuid})", "Give each inventory host a machine of its own.")
+
+
+def _virtual_address(cluster: Values, seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:
+    vip = cluster.get("trinode_vip")
+    if not vip or cluster.get("trinode_machine_cidrs"):
+        return
+    wanted = ipaddress.ip_address(vip)
+    for machine, found in seen:
+        if machine.get("machine_role") != "controlplane":
+            continue
+        networks = _networks(found)
+        own = str(machine.get("machine_address"))
+        if networks and not any(wanted in network for network in networks):
+            listed = ", ".join(sorted({str(network) for network in networks}))
+            yield Finding(
+                f"the virtual address {vip} lies in no network of the machine at {own} ({listed})",
+                "Choose a free address in the network that all control planes share.",
+                cluster.origin("trinode_vip"),
+                (machine.host.name,),
+                "trinode_vip",
+            )
+
+
+def _networks(found: Observed) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The machine's networks, of those addresses that were told with their prefix length; single addresses (virtual ones) say nothing."""
+    networks = []
+    for text in found.get("addresses") or ():
+        value = text.get("address", "") if isinstance(text, Mapping) else str(text)
+        if "/" not in value:
+            continue
+        interface = ipaddress.ip_interface(value)
+        if not interface.ip.is_loopback and not interface.ip.is_link_local and interface.network.num_addresses > 1:
+            networks.append(interface.network)
+    return networks
+
+
+def _about(machine: Values, name: str, what: str, hint: str) -> Finding:
+    return Finding(what, hint, machine.origin(name), (machine.host.name,), name)

@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Refuse bad input, all findings at once
+version_added: 1.0.0
+description:
+  - Judges an inventory before anything is touched, and fails with everything that is wrong, a line each with file, line, host, variable, and what would
+    be right.
+  - With O(phase=static) it judges the settings themselves (types, names, networks, addresses, disks, versions) and the controller (talosctl, helm, the
+    password of the secrets file). With O(phase=machines) it judges what was found at the machines' addresses.
+  - It changes nothing.
+author:
+  - trinode.platform contributors (@trinode)
+options:
+  settings:
+    description: What the lookup P(trinode.platform.settings#lookup) gathers.
+    type: dict
+    required: true
+  phase:
+    description: What is judged.
+    type: str
+    choices: [static, machines]
+    default: static
+  machines_observed:
+    description: By inventory name, what M(trinode.platform.talos_machine_info) returned as C(machine). For O(phase=machines).
+    type: dict
+    default: {}
+  vault_password:
+    description: Password of Ansible Vault; looked at only when the secrets file is encrypted.
+    type: str
+    default: ""
+  timeout:
+    description: Seconds that the programs have to tell their version.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - trinode.platform.attributes
+  - trinode.platform.attributes.info
+"""
+
+EXAMPLES = r"""
+- name: Judge the settings and the controller
+  trinode.platform.preflight:
+    settings: "{{ lookup('trinode.platform.settings') }}"
+    vault_password: "{{ lookup('trinode.platform.vault_password') }}"
+
+- name: Judge the machines
+  trinode.platform.preflight:
+    phase: machines
+    settings: "{{ lookup('trinode.platform.settings') }}"
+    machines_observed: "{{ observed }}"
+"""
+
+RETURN = r"""
+msg:
+  description: When it fails, how many findings there are, then a line each, sorted by file and line. Else what was checked.
+  returned: always
+  type: str
+  sample: |-
+    1 finding; nothing was touched.
+    inventory/mine/group_vars/all.yml:12: all: trinode_pod_cidrs: '10.244.0.1/16' has host bits set. The network is 10.244.0.0/16.
+findings:
+  description: How many findings there are.
+  returned: always
+  type: int
+  sample: 0
+"""
+
+from typing import Any  # noqa: E402
+
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, report  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module  # noqa: E402
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    "settings": {"type": "dict", "required": True},
+    "phase": {"type": "str", "choices": ["static", "machines"], "default": "static"},
+    "machines_observed": {"type": "dict", "default": {}},
+    "vault_password": {"type": "str", "default": "", "no_log": True},
+    "timeout": {"type": "int", "default": 60},
+}
+
+
+def run(task: Task) -> Outcome:
+    inventory = inventories.from_value(task.params["settings"])
+    if task.params["phase"] == "static":
+        findings = _static(inventory, task)
+        done = (
+            f"Checked {_count(inventory.machines, 'machine')} and {_count(inventory.components, 'component')}: settings, names, networks, addresses, "
+            f"disks, versions, talosctl, helm, secrets file."
+        )
+    else:
+        observed = task.params["machines_observed"]
+        findings = check_observed(inventory, observed)
+        done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, install disk there."
+    if findings:
+        raise InputError(report(findings), details={"findings": len(findings)})
+    return Outcome(message=done, values={"findings": 0})
+
+
+def _static(inventory: inventories.Inventory, task: Task) -> list[Finding]:
+    cluster, _ = cluster_values(inventory)
+    deadline = Deadline(task.params["timeout"])
+    return arrange([*check(inventory), *check_controller(cluster, task.params["vault_password"], deadline)])
+
+
+def _count(things: Any, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def main() -> None:
+    run_module(run, argument_spec=ARGUMENT_SPEC)
+
+
+if __name__ == "__main__":
+    main()
