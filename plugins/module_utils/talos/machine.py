@@ -1,0 +1,218 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to know about a machine, from Talos's resources. Pure; observe.py reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import Resource
+
+# Resources by what a caller wants to know. Each is a talosctl process, so nobody reads more than needed.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "status": ("machinestatus",),
+    "system": ("version", "hostname", "systeminformation", "platformmetadata", "extensions"),
+    "network": ("addresses", "links"),
+    "disks": ("disks", "systemdisk"),
+    "etcd": ("etcdmember",),
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A physical network link."""
+
+    name: str
+    hardware_address: str
+    up: bool
+    speed_mbit: int
+    driver: str
+    bus_path: str
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk. ``size`` in bytes; ``by_id`` are its links below /dev/disk/by-id; ``system`` says that Talos is installed there."""
+
+    name: str
+    path: str
+    size: int
+    model: str
+    serial: str
+    wwid: str
+    uuid: str
+    transport: str
+    rotational: bool
+    readonly: bool
+    bus_path: str
+    by_id: tuple[str, ...]
+    system: bool
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """A machine as observed.
+
+    ``trust``: ``ours`` | ``maintenance`` | ``foreign`` | ``unreachable``; ``stage``: Talos's own word (``maintenance``, ``booting``, ``running``,
+    ``installing``, ``rebooting``, ...), empty when it cannot be read; ``unmet``: what keeps it from being ready, one text each.
+    """
+
+    address: str
+    trust: str
+    fingerprint: str = ""
+    problem: str = ""
+    stage: str = ""
+    ready: bool = False
+    unmet: tuple[str, ...] = ()
+    version: str = ""
+    hostname: str = ""
+    platform: str = ""
+    schematic: str = ""
+    extensions: tuple[str, ...] = ()
+    uuid: str = ""
+    serial_number: str = ""
+    manufacturer: str = ""
+    product: str = ""
+    addresses: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    system_disk: str = ""
+    etcd_member_id: str = ""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether anything answers on the Talos API's port."""
+        return self.trust != "unreachable"
+
+    def as_values(self) -> dict[str, Any]:
+        """As a module's return value: JSON types, lists instead of tuples."""
+        values: dict[str, Any] = asdict(self, dict_factory=_plain)
+        return {"reachable": self.reachable, **values}
+
+
+@dataclass(frozen=True)
+class Status:
+    """The resource MachineStatus."""
+
+    stage: str = ""
+    ready: bool = False
+    unmet: tuple[str, ...] = field(default=())
+
+
+def read_status(resources: Sequence[Resource]) -> Status:
+    """MachineStatus, or an empty status where there is none."""
+    if not resources:
+        return Status()
+    spec = resources[0].spec
+    status = spec.get("status") or {}
+    unmet = tuple(f"{condition.get('name')}: {condition.get('reason')}" for condition in status.get("unmetConditions") or [])
+    return Status(str(spec.get("stage", "")), bool(status.get("ready")), unmet)
+
+
+def describe(found: Mapping[str, Sequence[Resource]]) -> dict[str, Any]:
+    """The fields of MachineState that these resources (by kind) give. Kinds that were not read give nothing."""
+    fields: dict[str, Any] = {}
+    if "machinestatus" in found:
+        status = read_status(found["machinestatus"])
+        fields |= {"stage": status.stage, "ready": status.ready, "unmet": status.unmet}
+    fields |= _system(found)
+    if "addresses" in found:
+        fields["addresses"] = tuple(_addresses(found["addresses"]))
+    if "links" in found:
+        fields["links"] = tuple(_links(found["links"]))
+    if "disks" in found:
+        system_disk = next((str(item.spec.get("diskID", "")) for item in found.get("systemdisk", ())), "")
+        disks = tuple(_disks(found["disks"], system_disk))
+        fields |= {"disks": disks, "system_disk": next((disk.path for disk in disks if disk.system), "")}
+    if "etcdmember" in found:
+        fields["etcd_member_id"] = next((str(item.spec.get("memberID", "")) for item in found["etcdmember"]), "")
+    return fields
+
+
+def _system(found: Mapping[str, Sequence[Resource]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    texts = {
+        "version": ("version", "version"),
+        "hostname": ("hostname", "hostname"),
+        "platform": ("platformmetadata", "platform"),
+        "uuid": ("systeminformation", "uuid"),
+        "serial_number": ("systeminformation", "serialnumber"),
+        "manufacturer": ("systeminformation", "manufacturer"),
+        "product": ("systeminformation", "productName"),
+    }
+    for name, (kind, key) in texts.items():
+        if kind in found:
+            fields[name] = next((str(item.spec.get(key, "")) for item in found[kind]), "")
+    if "extensions" in found:
+        metadata = [item.spec.get("metadata") or {} for item in found["extensions"]]
+        # The image factory writes the schematic's id as a pseudo-extension of this name.
+        fields["schematic"] = next((str(entry.get("version", "")) for entry in metadata if entry.get("name") == "schematic"), "")
+        fields["extensions"] = tuple(sorted(str(entry.get("name")) for entry in metadata if entry.get("name") not in ("schematic", "modules.dep", None)))
+    return fields
+
+
+def _addresses(resources: Sequence[Resource]) -> list[str]:
+    """Addresses others can reach: with prefix length, global scope."""
+    return sorted(str(item.spec.get("address", "")) for item in resources if item.spec.get("scope") == "global")
+
+
+# Links that Talos, containers and CNIs make for themselves.
+_VIRTUAL = re.compile(r"^(lo|dummy\d*|bonding_masters|tunl\d|sit\d|ip6tnl\d|teql\d|veth.*|lxc.*|cilium.*|flannel.*|cni\d|kube.*)$")
+
+
+def _links(resources: Sequence[Resource]) -> list[Link]:
+    links = []
+    for item in resources:
+        spec = item.spec
+        if spec.get("type") != "ether" or _VIRTUAL.match(item.id):
+            continue
+        links.append(
+            Link(
+                name=item.id,
+                hardware_address=str(spec.get("permanentAddr") or spec.get("hardwareAddr") or ""),
+                up=bool(spec.get("linkState")),
+                speed_mbit=max(0, _whole_number(spec.get("speedMbit"))),
+                driver=str(spec.get("driver", "")),
+                bus_path=str(spec.get("busPath", "")),
+            )
+        )
+    return sorted(links, key=lambda link: link.name)
+
+
+def _disks(resources: Sequence[Resource], system_disk: str) -> list[Disk]:
+    disks = []
+    for item in resources:
+        spec = item.spec
+        # Loop and RAM devices, optical drives and network block devices are no disks to install on.
+        if spec.get("cdrom") or re.match(r"(loop|ram|zram|nbd|dm-|md)\d*", item.id):
+            continue
+        disks.append(
+            Disk(
+                name=item.id,
+                path=str(spec.get("dev_path") or f"/dev/{item.id}"),
+                size=_whole_number(spec.get("size")),
+                model=str(spec.get("model", "")),
+                serial=str(spec.get("serial", "")),
+                wwid=str(spec.get("wwid", "")),
+                uuid=str(spec.get("uuid", "")),
+                transport=str(spec.get("transport", "")),
+                rotational=bool(spec.get("rotational")),
+                readonly=bool(spec.get("readonly")),
+                bus_path=str(spec.get("bus_path", "")),
+                by_id=tuple(sorted(str(link) for link in spec.get("symlinks") or [] if "/by-id/" in str(link))),
+                system=bool(system_disk) and item.id == system_disk,
+            )
+        )
+    return sorted(disks, key=lambda disk: disk.name)
+
+
+def _whole_number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _plain(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in pairs}
