@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
 
         collection, name = module.rsplit(".", 1)
         program = f"ansible_collections.{collection}.plugins.modules.{name}"
-        with _listening(str(variables.get("inventory_hostname", ""))), _surroundings(environment):
+        with _listening(str(variables.get("inventory_hostname", ""))), _surroundings(environment, self._loader.get_basedir()):
             output = _call_main(program, parameters)
 
         parsed = self._parse_returned_data(output, _PROFILE)
@@ -157,33 +157,26 @@ def _listening(host: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _surroundings(environment: Mapping[str, Any]) -> Iterator[None]:
-    """The task's ``environment`` for the call; afterwards environment, working directory and AnsibleModule's globals are as before."""
+def _surroundings(environment: Mapping[str, Any], directory: str) -> Iterator[None]:
+    """The task's ``environment`` and the playbook's directory for the call, as the local connection has them; afterwards all is as before."""
     saved_environment = dict(os.environ)
     saved_globals = {name: getattr(basic, name) for name in ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE", "_PARSED_MODULE_ARGS", "atexit")}
-    directory = _working_directory()
+    saved_directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     endings = _Endings()
     os.environ.update({name: str(value) for name, value in environment.items()})
     basic.atexit = endings
     try:
+        os.chdir(directory)
         yield
     finally:
         endings.run()
         for name, value in saved_globals.items():
             setattr(basic, name, value)
-        if directory is not None:
-            os.fchdir(directory)
-            os.close(directory)
+        os.fchdir(saved_directory)
+        os.close(saved_directory)
         if os.environ != saved_environment:
             os.environ.clear()
             os.environ.update(saved_environment)
-
-
-def _working_directory() -> int | None:
-    """A descriptor to come back to; None when this user may not read the directory, from which AnsibleModule moves away anyhow."""
-    with contextlib.suppress(PermissionError):
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    return None
 
 
 class _Endings:
