@@ -74,7 +74,7 @@ def test_defaults_are_complete_and_not_shared() -> None:
             'layer (HostnamConfig, line 3): Talos does not accept this: "HostnamConfig" "v1alpha1": not registered. Check kind and apiVersion',
         ),
         (
-            f"{PARSING} v1alpha1/LinkConfig/eth0 (line 1): error decoding  to *network.X: yaml: construct errors:\n  line 1: cannot construct !!str `x` into bool\n",
+            f"{PARSING} v1alpha1/LinkConfig/eth0 (line 1): error decoding  to *X: yaml: construct errors:\n  line 1: cannot construct !!str `x` into bool",
             "layer (LinkConfig eth0): Talos does not accept this: line 1: a text stands where bool is expected.",
         ),
         (
