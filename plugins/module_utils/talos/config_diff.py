@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
+
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import DocumentId, split
 from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import redact_pair
 

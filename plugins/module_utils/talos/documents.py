@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import yaml
+
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 
 

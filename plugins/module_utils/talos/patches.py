@@ -24,6 +24,9 @@ _BY_ID = "/dev/disk/by-id/"
 # A container installs nothing, yet its configuration must pass for metal too; this names a disk that cannot exist.
 _NO_DISK = _BY_ID + "none-in-a-container"
 
+# Characters that JSON lets stand in a string, and YAML takes for line breaks or refuses.
+_YAML_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF)}
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -173,4 +176,4 @@ def _check_text(text: str, where: str) -> None:
 
 def _as_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
     # JSON is YAML in which every string is quoted, so that no reader takes 'off' or '0o644' for something else.
-    return "\n---\n".join(json.dumps(document, ensure_ascii=False) for document in documents) + "\n"
+    return "\n---\n".join(json.dumps(document, ensure_ascii=False).translate(_YAML_ESCAPES) for document in documents) + "\n"
