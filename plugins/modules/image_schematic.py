@@ -27,9 +27,9 @@ options:
     elements: str
     default: []
   talos_version:
-    description: Version of Talos, such as V(v1.13.8).
+    description: Version of Talos, such as V(v1.13.8); the tag of RV(installer_image), which has none without it.
     type: str
-    required: true
+    default: ""
   image_factory:
     description: Host of the image factory, or of a registry that mirrors it.
     type: str
@@ -84,7 +84,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "extensions": {"type": "list", "elements": "str", "default": []},
     "kernel_arguments": {"type": "list", "elements": "str", "default": []},
-    "talos_version": {"type": "str", "required": True},
+    "talos_version": {"type": "str", "default": ""},
     "image_factory": {"type": "str", "default": "factory.talos.dev"},
     "secure_boot": {"type": "bool", "default": False},
 }

@@ -296,6 +296,7 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
             Case("change", module, {**common, "hostname": "m2"}, {"diff": True}),
             Case("only render", module, {name: value for name, value in common.items() if name != "path"}),
             Case("wrong patch", module, {**common, "patches": [layer("all", {"machine": {"foo": 1}})]}),
+            Case("schematic", "trinode.platform.image_schematic", {"extensions": ["siderolabs/iscsi-tools"], "talos_version": "v1.13.8"}),
             Case("wrong option", module, {**common, "machine_role": "boss"}),
         ],
         tmp_path,
@@ -316,6 +317,7 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
         "change": (True, False),
         "only render": (False, False),
         "wrong patch": (False, True),
+        "schematic": (False, False),
         "wrong option": (False, True),
     }
     assert result["check"]["diff"] == result["write"]["diff"]
@@ -330,6 +332,7 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
     assert result["write"]["documents"] == ["machine and cluster (v1alpha1)", "HostnameConfig"]
     assert result["write"]["schematic"] == EMPTY_SCHEMATIC
     assert result["only render"]["sha256"] == result["write"]["sha256"] == rendered().sha256
+    assert result["schematic"]["installer_image"] == f"factory.talos.dev/metal-installer/{result['schematic']['id']}:v1.13.8"
     written = tmp_path / "in_process" / "configs" / "m1.yaml"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert secrets.decrypted(written.read_text(), PASSWORD, where="") == rendered(hostname="m2").text

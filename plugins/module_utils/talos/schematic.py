@@ -70,9 +70,9 @@ def make_schematic(extensions: Sequence[str] = (), kernel_arguments: Sequence[st
     return Schematic(tuple(sorted(set(extensions))), tuple(kernel_arguments))
 
 
-def installer_image(schematic: Schematic, *, talos_version: str, image_factory: str = "factory.talos.dev", secure_boot: bool = False) -> str:
-    """The reference of the installer for bare metal: FACTORY/metal-installer[-secureboot]/SCHEMATIC:VERSION."""
-    if not _VERSION.fullmatch(talos_version):
+def installer_image(schematic: Schematic, *, talos_version: str = "", image_factory: str = "factory.talos.dev", secure_boot: bool = False) -> str:
+    """The reference of the installer for bare metal: FACTORY/metal-installer[-secureboot]/SCHEMATIC[:VERSION]."""
+    if talos_version and not _VERSION.fullmatch(talos_version):
         raise InputError(f"{talos_version!r} is not a version of Talos", where="talos_version", hint="Write it like v1.13.8.")
     if not _FACTORY.fullmatch(image_factory):
         raise InputError(
@@ -81,7 +81,7 @@ def installer_image(schematic: Schematic, *, talos_version: str, image_factory: 
             hint="Give host, port and path only, like factory.talos.dev (no https://).",
         )
     name = "metal-installer-secureboot" if secure_boot else "metal-installer"
-    return f"{image_factory}/{name}/{schematic.id}:{talos_version}"
+    return f"{image_factory}/{name}/{schematic.id}{f':{talos_version}' if talos_version else ''}"
 
 
 def _scalar(text: str) -> str:

@@ -63,6 +63,7 @@ def test_scalars_as_go_writes_them(argument: str, written: str) -> None:
 def test_installer_image() -> None:
     schematic = make_schematic()
     assert installer_image(schematic, talos_version="v1.13.8") == f"factory.talos.dev/metal-installer/{EMPTY_SCHEMATIC}:v1.13.8"
+    assert installer_image(schematic) == f"factory.talos.dev/metal-installer/{EMPTY_SCHEMATIC}"
     secure = installer_image(schematic, talos_version="v1.13.8", image_factory="192.0.2.1:5000/factory", secure_boot=True)
     assert secure == f"192.0.2.1:5000/factory/metal-installer-secureboot/{EMPTY_SCHEMATIC}:v1.13.8"
 
