@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,9 +38,20 @@ class Outcome:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_module(run: Callable[[Task], Outcome], *, argument_spec: Mapping[str, Any], **rules: Any) -> None:
-    """The body of every module's main(): validate, run, report. ``rules`` are AnsibleModule's (required_if, mutually_exclusive, ...)."""
-    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True, **rules)
+def run_module(
+    run: Callable[[Task], Outcome],
+    *,
+    argument_spec: Mapping[str, Any],
+    hide: Callable[[Mapping[str, Any]], Iterable[str]] | None = None,
+    **rules: Any,
+) -> None:
+    """The body of every module's main(): validate, run, report. ``rules`` are AnsibleModule's (required_if, mutually_exclusive, ...).
+
+    ``hide`` finds secrets inside parameters that as a whole are none; Ansible then treats them like ``no_log`` values, and logs no parameters.
+    """
+    module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True, no_log=hide is not None, **rules)
+    if hide is not None:
+        module.no_log_values.update(hide(module.params))
     task = Task(params=module.params, check_mode=module.check_mode, diff_mode=module._diff, warn=module.warn)
     try:
         outcome = run(task)

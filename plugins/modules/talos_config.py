@@ -217,6 +217,7 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets, vault
 from ansible_collections.trinode.platform.plugins.module_utils.talos.config_diff import compare
+from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import secrets_of
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render import RenderedConfig, render
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_options import RENDER_OPTIONS
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
@@ -260,7 +261,7 @@ def _written(task: Task, config: RenderedConfig, values: dict[str, Any]) -> Outc
 
 
 def main() -> None:
-    run_module(run, argument_spec=ARGUMENT_SPEC)
+    run_module(run, argument_spec=ARGUMENT_SPEC, hide=lambda params: secrets_of(params["patches"]))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.render impo
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_options import with_defaults
 
 PASSWORD = "pass wörd"
+HIDDEN = "correct-horse"
+AUTH = {"apiVersion": "v1alpha1", "kind": "RegistryAuthConfig", "name": "r.example.com", "username": "u", "password": HIDDEN}
 HOSTNAME = DocumentId("v1alpha1", "HostnameConfig", "")
 EMPTY_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
 
@@ -244,13 +246,12 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("platform", "calls"), [("metal", 2), ("container", 3)])
 def test_few_calls_and_no_secret_in_sight(rendered: Renderer, recorder: Path, bundle: str, platform: str, calls: int) -> None:
-    auth = {"apiVersion": "v1alpha1", "kind": "RegistryAuthConfig", "name": "r.example.com", "username": "u", "password": "hunter2"}
-    config = rendered(program=str(recorder), talos_platform=platform, patches=[layer("all", auth)])
-    assert "hunter2" in config.text
+    config = rendered(program=str(recorder), talos_platform=platform, patches=[layer("all", AUTH)])
+    assert HIDDEN in config.text
     notes = (recorder.parent / "calls").read_text()
     assert len(notes.splitlines()) == calls
     secret_lines = [line.split(": ", 1)[1] for line in bundle.splitlines() if ": " in line]
-    assert not [secret for secret in ["hunter2", PASSWORD, *secret_lines] if secret in notes]
+    assert not [secret for secret in [HIDDEN, PASSWORD, *secret_lines] if secret in notes]
     assert '"files": [["0o600", "0o700"], ["0o600", "0o700"]]' in notes
     assert list((recorder.parent / "scratch").iterdir()) == []
 
@@ -296,6 +297,12 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
             Case("change", module, {**common, "hostname": "m2"}, {"diff": True}),
             Case("only render", module, {name: value for name, value in common.items() if name != "path"}),
             Case("wrong patch", module, {**common, "patches": [layer("all", {"machine": {"foo": 1}})]}),
+            Case(
+                "secret in a patch",
+                module,
+                {**common, "patches": [layer("all", AUTH, f"machine: {{env: {{MY_TOKEN: {HIDDEN}}}}}")]},
+                {"check_mode": True, "diff": True},
+            ),
             Case("schematic", "trinode.platform.image_schematic", {"extensions": ["siderolabs/iscsi-tools"], "talos_version": "v1.13.8"}),
             Case("wrong option", module, {**common, "machine_role": "boss"}),
         ],
@@ -317,6 +324,7 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
         "change": (True, False),
         "only render": (False, False),
         "wrong patch": (False, True),
+        "secret in a patch": (True, False),
         "schematic": (False, False),
         "wrong option": (False, True),
     }
@@ -336,6 +344,8 @@ def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp
     written = tmp_path / "in_process" / "configs" / "m1.yaml"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert secrets.decrypted(written.read_text(), PASSWORD, where="") == rendered(hostname="m2").text
+    assert HIDDEN not in str(results)
+    assert "RegistryAuthConfig r.example.com" in result["secret in a patch"]["documents"]
     assert PASSWORD not in str(results)
     token = split(rendered().text)[MAIN]["machine"]["token"]
     assert token not in str(results)

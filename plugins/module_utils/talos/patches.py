@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import load_all
+from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import secrets_in
 
 KUBEPRISM_PORT = 7445
 """Where every machine serves the Kubernetes API on localhost; Cilium is told the same."""
@@ -54,6 +55,23 @@ def user_patches(layers: Sequence[Mapping[str, Any]]) -> list[Patch]:
             else:
                 raise InputError(f"a patch is a mapping or YAML text, not {type(document).__name__}", where=where)
     return patches
+
+
+def secrets_of(layers: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The secrets in the user's layers, so that they can be kept out of results and logs."""
+    secrets: set[str] = set()
+    for layer in layers:
+        for document in layer["documents"]:
+            if not isinstance(document, str):
+                secrets |= secrets_in(document)
+                continue
+            try:
+                found = secrets_in(load_all(document, where=""))
+            except InputError:
+                found = {document}
+            # A secret over several lines stands in the text in another form; then all of the text is kept out.
+            secrets |= found if all(secret in document for secret in found) else {document}
+    return secrets
 
 
 def base_patch(options: Mapping[str, Any], installer_image: str) -> Patch:

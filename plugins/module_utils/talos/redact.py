@@ -54,6 +54,13 @@ def redact_text(text: str) -> str:
     return _mask_text(text)
 
 
+def secrets_in(value: Any) -> set[str]:
+    """The texts that ``redact`` would change: secrets, and whatever holds one. Those of less than five characters would only mask everything else."""
+    found: set[str] = set()
+    _collect(value, _Place(), found)
+    return {text for text in found if len(text) > 4}
+
+
 class _Place:
     """Where a value stands: under which key, beside which others, and whether something above it made all of it secret."""
 
@@ -105,6 +112,17 @@ def _walk_list(before: Any, after: Any, place: _Place) -> tuple[Any, Any]:
         _MISSING if before is _MISSING else [pair[0] for pair in pairs[: len(left)]],
         _MISSING if after is _MISSING else [pair[1] for pair in pairs[: len(right)]],
     )
+
+
+def _collect(value: Any, place: _Place, found: set[str]) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _collect(inner, place.inside(str(key), value), found)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, place, found)
+    elif "<redacted" in str(_mask(value, place)):
+        found.add(str(value))
 
 
 def _in_order(values: Mapping[Any, Any], like: Mapping[Any, Any]) -> dict[Any, Any]:

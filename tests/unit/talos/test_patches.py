@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
-from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import base_patch, check_networks, install_disk, user_patches
+from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import base_patch, check_networks, install_disk, secrets_of, user_patches
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_options import with_defaults
 
 
@@ -118,6 +118,20 @@ def test_user_patches_keep_their_order_and_text() -> None:
     assert [patch.where for patch in patches] == ["patch layer 'all', document 1", "patch layer 'all', document 2", "patch layer 'host', document 1"]
     assert patches[0].text == '{"machine": {"env": {"A": "off"}}}\n'
     assert patches[1].text == text
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"kind": "RegistryAuthConfig", "password": "hunter2"}, {"hunter2"}),
+        ("kind: RegistryAuthConfig\npassword: hunter2\nname: r.example.com\n", {"hunter2"}),
+        ("machine:\n  files:\n  - content: |\n      one\n      two\n", None),
+        ("machine: [hunter2\n", None),
+        ({"machine": {"type": "worker"}}, set()),
+    ],
+)
+def test_secrets_of_patches(document: Any, found: set[str] | None) -> None:
+    assert secrets_of([{"layer": "all", "documents": [document]}]) == ({document} if found is None else found)
 
 
 def test_an_empty_text_is_no_patch() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import REDACTED, redact, redact_pair, redact_text
+from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import REDACTED, redact, redact_pair, redact_text, secrets_in
 
 HIDDEN = "correct-horse"
 
@@ -129,6 +129,21 @@ def test_input_is_not_changed_and_order_is_kept() -> None:
     shown = redact(document)
     assert document == {"b": 1, "token": "x", "a": [{"secret": "y"}]}
     assert list(shown) == ["b", "token", "a"]
+
+
+@pytest.mark.parametrize("document", SECRETS.values(), ids=SECRETS.keys())
+def test_the_texts_to_hide(document: Any) -> None:
+    found = secrets_in(document)
+    assert found
+    shown = json.dumps(document)
+    for secret in sorted(found, key=len, reverse=True):
+        shown = shown.replace(json.dumps(secret)[1:-1], "***")
+    assert HIDDEN not in shown
+    assert encoded(HIDDEN) not in shown
+
+
+def test_harmless_and_short_texts_are_not_hidden() -> None:
+    assert secrets_in({"machine": {"type": "worker", "token": "abc", "env": {"A": "long enough"}}}) == set()
 
 
 def test_text() -> None:
