@@ -16,9 +16,7 @@ description:
   - A variable whose template fails does not end the lookup; the reason stands in its place. A value that is encrypted with Ansible Vault is decrypted
     to see that it can be, and left out.
   - It is what M(trinode.platform.preflight) judges.
-options:
-  _terms:
-    description: None.
+options: {}
 """
 
 EXAMPLES = r"""
@@ -38,17 +36,17 @@ _raw:
   elements: dict
 """
 
-import difflib  # noqa: E402
-import os  # noqa: E402
-from collections.abc import Iterable, Iterator, Mapping  # noqa: E402
-from typing import Any  # noqa: E402
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from ansible.errors import AnsibleError  # noqa: E402
-from ansible.parsing.vault import EncryptedString  # noqa: E402
-from ansible.plugins.lookup import LookupBase  # noqa: E402
-from ansible.template import trust_as_template  # noqa: E402
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import EncryptedString
+from ansible.plugins.lookup import LookupBase
+from ansible.template import trust_as_template
 
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import PREFIXES, SETTINGS  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import PREFIXES, SETTINGS
 
 try:
     from ansible._internal._datatag import _tags
@@ -70,6 +68,8 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
+        if terms:
+            raise AnsibleError("The lookup trinode.platform.settings takes no terms.")
         if variables is None or "hostvars" not in variables:
             raise AnsibleError("The lookup trinode.platform.settings needs an inventory.")
         hostvars, groups = variables["hostvars"], variables["groups"]
@@ -119,9 +119,7 @@ def _ours(raw: Mapping[str, Any], host: str) -> Iterator[str]:
     """Names with our prefixes, names so like them that they were probably meant to be, and the version of the component ``host``."""
     for name in raw:
         prefix, separator, _ = name.partition("_")
-        if name.startswith(PREFIXES) or name == f"{host}_version":
-            yield name
-        elif separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8):
+        if name.startswith(PREFIXES) or name == f"{host}_version" or (separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8)):
             yield name
 
 

@@ -71,17 +71,17 @@ findings:
   sample: 0
 """
 
-from typing import Any  # noqa: E402
+from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, report  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values  # noqa: E402
-from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module  # noqa: E402
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values
+from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "settings": {"type": "dict", "required": True},
@@ -105,7 +105,7 @@ def run(task: Task) -> Outcome:
         findings = check_observed(inventory, observed)
         done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, install disk there."
     if findings:
-        raise InputError(report(findings), details={"findings": len(findings)})
+        raise InputError(headline(findings), hint="\n" + lines(findings), details={"findings": len(findings)})
     return Outcome(message=done, values={"findings": 0})
 
 

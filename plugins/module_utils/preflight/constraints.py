@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ _KERNEL_DISK = re.compile(r"(/dev/)?((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|
 DISK_IDENTITIES = ("serial", "wwid", "by_id")
 DISK_ATTRIBUTES = ("size", "model", "type", "bus_path", "modalias", "uuid")
 DISK_TYPES = ("ssd", "hdd", "nvme", "sd")
-_ATTRIBUTE_HINT = 'Name the disk by its serial: {serial: "S4X9NF0M"}, as `talosctl get disks` shows it.'
+_DISK_HINT = 'Name the disk by its serial: {serial: "S4X9NF0M"}, as `talosctl get disks` shows it.'
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def rfc1123_label(value: str) -> Problem | None:
     """One label of a DNS name (RFC 1123): host names of machines and the cluster's name."""
     if len(value) <= 63 and _LABEL.fullmatch(value):
         return None
-    cleaned = re.sub(r"[^a-z0-9-]+", "-", value.lower()).strip("-")[:63].rstrip("-")
+    first, _, _ = value.partition(".")
+    cleaned = re.sub(r"[^a-z0-9-]+", "-", first.lower()).strip("-")[:63].rstrip("-")
     example = f", such as {cleaned!r}" if cleaned else ""
     return Problem(f"{value!r} is not a name by RFC 1123", f"Use lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends{example}.")
 
@@ -70,7 +71,9 @@ def network(value: str) -> Problem | None:
     except ValueError:
         return Problem(f"{value!r} is not a network", "Write address and prefix length, such as 10.244.0.0/16.")
     if "/" not in value:
-        return Problem(f"{value!r} has no prefix length", f"Write {value}/{interface.network.prefixlen} for one address, or the whole network such as 10.244.0.0/16.")
+        return Problem(
+            f"{value!r} has no prefix length", f"Write {value}/{interface.network.prefixlen} for one address, or the whole network such as 10.244.0.0/16."
+        )
     if interface.ip != interface.network.network_address:
         return Problem(f"{value!r} has host bits set", f"The network is {interface.network}.")
     return None
@@ -170,34 +173,36 @@ def registry_mirrors(value: dict[str, Any]) -> Problem | None:
 
 def disk_selector(value: dict[str, Any]) -> Problem | None:
     """A disk by exactly one identity (serial, wwid, by_id), or by attributes; never by a name that the kernel gives anew at each boot."""
-    if not value:
-        return None
-    if "name" in value and (problem := kernel_disk(str(value["name"]))):
-        return problem
-    unknown = sorted(set(value) - {*DISK_IDENTITIES, *DISK_ATTRIBUTES})
+    return next(_disk_problems(value), None)
+
+
+def _disk_problems(selector: dict[str, Any]) -> Iterator[Problem]:
+    if problem := kernel_disk(str(selector.get("name", ""))):
+        yield problem
+    unknown = sorted(str(key) for key in set(selector) - {*DISK_IDENTITIES, *DISK_ATTRIBUTES})
     if unknown:
-        return Problem(f"the disk selector has the unknown key {unknown[0]!r}", f"Use exactly one of {', '.join(DISK_IDENTITIES)}, or {', '.join(DISK_ATTRIBUTES)}.")
-    for key, wanted in value.items():
-        if not isinstance(wanted, (str, int)) or isinstance(wanted, bool) or str(wanted).strip() == "":
-            return Problem(f"{key} of the disk selector is {wanted!r}", _ATTRIBUTE_HINT)
-        if key in ("serial", "wwid") and set(str(wanted)) & set("*?[]{}\\"):
-            return Problem(f"{key} of the disk selector is the pattern {wanted!r}", "Give it whole, as `talosctl get disks` shows it.")
-        if key == "by_id" and (problem := by_id(str(wanted))):
-            return problem
-        if key == "type" and wanted not in DISK_TYPES:
-            return Problem(f"type of the disk selector is {wanted!r}", f"It is one of {', '.join(DISK_TYPES)}.")
-    identities = [key for key in DISK_IDENTITIES if key in value]
+        known = f"Use exactly one of {', '.join(DISK_IDENTITIES)}, or attributes: {', '.join(DISK_ATTRIBUTES)}."
+        yield Problem(f"the disk selector has the unknown key {unknown[0]!r}", known)
+    for key, wanted in selector.items():
+        if not isinstance(wanted, (str, int)) or isinstance(wanted, bool) or not str(wanted).strip():
+            yield Problem(f"{key} of the disk selector is {wanted!r}", _DISK_HINT)
+        elif key in ("serial", "wwid") and set(str(wanted)) & set("*?[]{}\\"):
+            yield Problem(f"{key} of the disk selector is the pattern {wanted!r}", "Give it whole, as `talosctl get disks` shows it.")
+        elif key == "by_id" and (problem := by_id(str(wanted))):
+            yield problem
+        elif key == "type" and wanted not in DISK_TYPES:
+            yield Problem(f"type of the disk selector is {wanted!r}", f"It is one of {', '.join(DISK_TYPES)}.")
+    identities = [key for key in DISK_IDENTITIES if key in selector]
     if len(identities) > 1:
-        return Problem(f"the disk selector has {' and '.join(identities)}", f"Give exactly one of {', '.join(DISK_IDENTITIES)}.")
-    if identities and len(value) > 1:
-        return Problem(f"the disk selector has {identities[0]} and further keys", f"{identities[0]} names one disk already; leave the others out.")
-    return None
+        yield Problem(f"the disk selector has {' and '.join(identities)}", f"Give exactly one of {', '.join(DISK_IDENTITIES)}.")
+    elif identities and len(selector) > 1:
+        yield Problem(f"the disk selector has {identities[0]} and further keys", f"{identities[0]} names one disk already; leave the others out.")
 
 
 def kernel_disk(value: str) -> Problem | None:
     """A disk given as text: refused, with the reason when it is a kernel name."""
     if _KERNEL_DISK.fullmatch(value):
-        return Problem(f"{value!r} is a kernel name, which may be another disk after the next boot", _ATTRIBUTE_HINT)
+        return Problem(f"{value!r} is a kernel name, which may be another disk after the next boot", _DISK_HINT)
     return None
 
 

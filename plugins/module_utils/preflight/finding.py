@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -21,13 +21,16 @@ class Origin:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
+NOWHERE = Origin()
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong. ``what`` has no closing dot; ``hint`` is a sentence that says what would be right."""
 
     what: str
     hint: str
-    origin: Origin = Origin()
+    origin: Origin = NOWHERE
     hosts: tuple[str, ...] = ()
     variable: str = ""
 
@@ -49,7 +52,11 @@ def arrange(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(whole, key=lambda finding: (finding.origin.file, finding.origin.line, finding.variable, finding.hosts, finding.what))
 
 
-def report(findings: Iterable[Finding]) -> str:
-    """All findings for a person: a headline with the count, then a line each."""
-    lines = [str(finding) for finding in findings]
-    return "\n".join([f"{len(lines)} finding{'s' if len(lines) != 1 else ''}; nothing was touched.", *lines])
+def headline(findings: Sequence[Finding]) -> str:
+    """How many findings there are."""
+    return f"{len(findings)} finding{'s' if len(findings) != 1 else ''}; nothing was touched"
+
+
+def lines(findings: Iterable[Finding]) -> str:
+    """All findings for a person, a line each."""
+    return "\n".join(str(finding) for finding in findings)

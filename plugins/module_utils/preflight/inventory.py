@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Origin
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import NOWHERE, Origin
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Host:
 
     name: str
     variables: Mapping[str, Entry]
-    origin: Origin = Origin()
+    origin: Origin = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def from_value(value: Mapping[str, Any]) -> Inventory:
 
 def _host(value: Mapping[str, Any]) -> Host:
     variables = {name: _entry(entry) for name, entry in value.get("variables", {}).items()}
-    return Host(name=value["name"], variables=variables, origin=_origin(value.get("origin")) or Origin())
+    return Host(name=value["name"], variables=variables, origin=_origin(value.get("origin")) or NOWHERE)
 
 
 def _entry(value: Mapping[str, Any]) -> Entry:

@@ -86,7 +86,7 @@ def _disks(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
                 continue
             place = f"{name} of {machine.host.name}"
             other = claimed.setdefault(identity, place)
-            if other != place or name == "machine_osd_disks" and _count(machine, identity) > 1:
+            if other != place or (name == "machine_osd_disks" and _count(machine, identity) > 1):
                 yield Finding(
                     f"the disk with {identity[0]} {identity[1]!r} is claimed twice, first by {other}",
                     "Name each disk once.",

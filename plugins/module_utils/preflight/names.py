@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Host, Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import PREFIXES, SETTINGS
 
 _ALIKE = 0.66
@@ -61,4 +61,6 @@ def check_scope(inventory: Inventory) -> Iterator[Finding]:
                 continue
             common = inventory.cluster.variables.get(name)
             if common is None or common.origin != entry.origin:
-                yield Finding("it has one value for the whole cluster, and is set for some hosts only", "Set it in group_vars/all.", entry.origin, (host.name,), name)
+                yield Finding(
+                    "it has one value for the whole cluster, and is set for some hosts only", "Set it in group_vars/all.", entry.origin, (host.name,), name
+                )

@@ -34,6 +34,15 @@ def networks(cluster: Values, name: str) -> list[Network]:
     return [ipaddress.ip_network(text) for text in cluster.get(name) or ()]
 
 
+def _inner_networks(cluster: Values) -> Iterator[tuple[str, Network]]:
+    """Networks of pods and services that are apart from the machines' own; of the others the overlap itself is told."""
+    homes = networks(cluster, "trinode_machine_cidrs")
+    for name in ("trinode_pod_cidrs", "trinode_service_cidrs"):
+        for network in networks(cluster, name):
+            if not any(network.version == home.version and network.overlaps(home) for home in homes):
+                yield name, network
+
+
 def address(text: Any) -> Address | None:
     """The IP address that the text is; None for a host name or nothing."""
     try:
@@ -66,10 +75,14 @@ def _families(cluster: Values) -> Iterator[Finding]:
         if not families[name]:
             yield Finding("it is empty", "Give one network, or leave the line out to get the default.", cluster.origin(name), variable=name)
         elif len(set(families[name])) != len(families[name]):
-            yield Finding("it has two networks of one address family", "Give one network, or one IPv4 and one IPv6 network.", cluster.origin(name), variable=name)
+            yield Finding(
+                "it has two networks of one address family", "Give one network, or one IPv4 and one IPv6 network.", cluster.origin(name), variable=name
+            )
     if len(families) == 2 and all(families.values()) and len({frozenset(family) for family in families.values()}) == 2:
         name = "trinode_service_cidrs"
-        yield Finding("pods and services have different address families", "Give both the same: IPv4, IPv6, or one network of each.", cluster.origin(name), variable=name)
+        yield Finding(
+            "pods and services have different address families", "Give both the same: IPv4, IPv6, or one network of each.", cluster.origin(name), variable=name
+        )
 
 
 def _pod_network_size(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
@@ -77,7 +90,9 @@ def _pod_network_size(cluster: Values, machines: Sequence[Values]) -> Iterator[F
     if "node-cidr-mask-size" in patches:
         return
     for network in networks(cluster, "trinode_pod_cidrs"):
-        if network.version == 4 and 2 ** max(0, _NODE_PREFIX - network.prefixlen) < len(machines) or network.version == 4 and network.prefixlen > _NODE_PREFIX:
+        if (network.version == 4 and 2 ** max(0, _NODE_PREFIX - network.prefixlen) < len(machines)) or (
+            network.version == 4 and network.prefixlen > _NODE_PREFIX
+        ):
             yield Finding(
                 f"the network {network} is too small for {len(machines)} machines",
                 f"Each gets a /{_NODE_PREFIX} of it: choose a larger one, such as 10.244.0.0/16.",
@@ -92,13 +107,14 @@ def _machine_addresses(cluster: Values, machines: Sequence[Values]) -> Iterator[
         own = address(machine.get("machine_address"))
         if own is None:
             continue
-        for name in ("trinode_pod_cidrs", "trinode_service_cidrs"):
-            for network in networks(cluster, name):
-                if own in network:
-                    yield _about_address(machine, f"{own} lies in {network}, the network of the {_KINDS[name]}", f"Choose another network in {name}.")
+        for name, network in _inner_networks(cluster):
+            if own in network:
+                yield _about_address(machine, f"{own} lies in {network}, the network of the {_KINDS[name]}", f"Choose another network in {name}.")
         if homes and not any(own in network for network in homes):
             listed = ", ".join(str(network) for network in homes)
-            yield _about_address(machine, f"{own} lies outside the machines' networks {listed}", "Correct the address, or add its network to trinode_machine_cidrs.")
+            yield _about_address(
+                machine, f"{own} lies outside the machines' networks {listed}", "Correct the address, or add its network to trinode_machine_cidrs."
+            )
 
 
 def _about_address(machine: Values, what: str, hint: str) -> Finding:
@@ -125,7 +141,6 @@ def _virtual_address(cluster: Values, machines: Sequence[Values]) -> Iterator[Fi
     for network in homes:
         if vip in network and vip in (network.network_address, network.broadcast_address) and network.num_addresses > 2:
             yield finding(f"the virtual address {vip} is not a host's address in {network}", "Choose a free address between the first and the last.")
-    for other in ("trinode_pod_cidrs", "trinode_service_cidrs"):
-        for network in networks(cluster, other):
-            if vip in network:
-                yield finding(f"the virtual address {vip} lies in {network}, the network of the {_KINDS[other]}", "Choose a free address in the machines' network.")
+    for other, network in _inner_networks(cluster):
+        if vip in network:
+            yield finding(f"the virtual address {vip} lies in {network}, the network of the {_KINDS[other]}", "Choose a free address in the machines' network.")

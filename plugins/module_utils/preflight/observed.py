@@ -19,6 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.preflight.values 
 Observed = Mapping[str, Any]
 """What talos_machine_info returns as ``machine``."""
 
+_BY_ID = "/dev/disk/by-id/"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
@@ -40,14 +41,14 @@ def check_observed(inventory: Inventory, observed: Mapping[str, Observed]) -> li
 def _machine(cluster: Values, machine: Values, found: Observed) -> Iterator[Finding]:
     trust = found.get("trust")
     address = machine.get("machine_address")
-    if trust == "unreachable" or not found.get("reachable", True):
-        reason = f" ({found['reason']})" if found.get("reason") else ""
+    if trust == "unreachable":
+        reason = f" ({found['problem']})" if found.get("problem") else ""
         entry = machine.host.variables.get("machine_address")
         named = address == machine.host.name and (entry is None or entry.origin is None)
         hint = (
             "Neither machine_address nor ansible_host is set, so its inventory name was taken for its address: set one."
             if named
-            else "Is it switched on and booted from Talos, is the address right, and does nothing block port 50000?"
+            else "Check that it is switched on and booted from Talos, that the address is right, and that nothing blocks port 50000."
         )
         yield _about(machine, "machine_address", f"the machine does not answer at {address}{reason}", hint)
         return
@@ -55,7 +56,7 @@ def _machine(cluster: Values, machine: Values, found: Observed) -> Iterator[Find
         yield _about(
             machine,
             "machine_address",
-            f"the machine at {address} belongs to another cluster, or {cluster.get('trinode_talosconfig')} is not this cluster's",
+            f"the machine at {address} belongs to another cluster, or {cluster.get('trinode_talosconfig') or 'talosconfig'} is not this cluster's",
             "Correct the address. If the machine is to join this cluster, reset it there first (talosctl reset); nothing here takes it over.",
         )
         return
@@ -68,14 +69,19 @@ def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
     for name, key, kind in (("machine_uuid", "uuid", "UUID"), ("machine_serial", "serial_number", "serial number")):
         wanted, there = machine.get(name), str(found.get(key) or "")
         if wanted and there.lower() != wanted.lower():
-            yield _about(machine, name, f"another machine answers: its {kind} is {there or 'not known'}, not {wanted}", "Correct the address, or this setting if the machine was replaced.")
+            yield _about(
+                machine,
+                name,
+                f"another machine answers: its {kind} is {there or 'not known'}, not {wanted}",
+                "Correct the address, or this setting if the machine was replaced.",
+            )
     pinned, shown = machine.get("machine_certificate_fingerprint"), found.get("fingerprint")
     if pinned and found.get("trust") == "maintenance" and shown and shown != pinned:
         yield _about(
             machine,
             "machine_certificate_fingerprint",
             f"the machine shows a certificate with the fingerprint {shown}, not {pinned}",
-            "Compare with the machine's console: it makes a new one at each boot into maintenance mode, and an impostor has another.",
+            "Compare with the machine's console: after a boot into maintenance mode it may have a new certificate; an impostor has another.",
         )
 
 
@@ -85,7 +91,7 @@ def _install_disk(machine: Values, found: Observed) -> Iterator[Finding]:
     # A machine that is installed already needs no disk to be chosen.
     if not selector or found.get("trust") != "maintenance":
         return
-    disks = [disk for disk in found.get("disks") or () if not disk.get("readonly") and not disk.get("cdrom")]
+    disks = [disk for disk in found.get("disks") or () if not disk.get("readonly")]
     matching = [disk for disk in disks if matches(selector, disk)]
     wanted = ", ".join(f"{key} {value}" for key, value in selector.items())
     if not matching:
@@ -97,15 +103,14 @@ def _install_disk(machine: Values, found: Observed) -> Iterator[Finding]:
 
 
 def matches(selector: Mapping[str, Any], disk: Mapping[str, Any]) -> bool:
-    """Whether a disk (dev_path, serial, wwid, by_id, symlinks, size in bytes, model, …) is one that the selector means."""
+    """Whether a disk, as talos_machine_info describes it, is one that the selector means."""
     return all(_matches(key, str(wanted).strip(), disk) for key, wanted in selector.items())
 
 
 def _matches(key: str, wanted: str, disk: Mapping[str, Any]) -> bool:
     if key == "by_id":
-        link = "/dev/disk/by-id/" + wanted.removeprefix("/dev/disk/by-id/")
-        links = [*(disk.get("symlinks") or ()), *_listed(disk.get("by_id"))]
-        return any("/dev/disk/by-id/" + str(have).removeprefix("/dev/disk/by-id/") == link for have in links)
+        link = _BY_ID + wanted.removeprefix(_BY_ID)
+        return any(_BY_ID + str(have).removeprefix(_BY_ID) == link for have in disk.get("by_id") or ())
     if key == "size":
         return _size_matches(wanted, int(disk.get("size") or 0))
     if key == "type":
@@ -116,14 +121,8 @@ def _matches(key: str, wanted: str, disk: Mapping[str, Any]) -> bool:
     return fnmatch.fnmatchcase(have.lower(), wanted.lower())
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
-
-
 def _disk_type(disk: Mapping[str, Any]) -> str:
-    """Talos's disk types, from type itself or from transport and rotation."""
-    if disk.get("type"):
-        return str(disk["type"]).lower()
+    """Talos's disk type, from transport and rotation."""
     if disk.get("transport") == "nvme":
         return "nvme"
     if disk.get("transport") == "mmc":
@@ -142,7 +141,7 @@ def _size_matches(wanted: str, have: int) -> bool:
 def describe(disk: Mapping[str, Any]) -> str:
     """A disk in a few words, with what could name it."""
     size = int(disk.get("size") or 0)
-    parts = [str(disk.get("dev_path") or disk.get("name") or "disk"), str(disk.get("model") or ""), f"{size / 10**9:.0f} GB" if size else ""]
+    parts = [str(disk.get("path") or "disk"), str(disk.get("model") or ""), f"{size / 10**9:.0f} GB" if size else ""]
     names = [f"{key} {disk[key]}" for key in ("serial", "wwid") if disk.get(key)]
     return " ".join(part for part in parts if part) + (f" ({', '.join(names)})" if names else "")
 
@@ -156,7 +155,9 @@ def _same_machine(seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:
             continue
         other = first.setdefault(uuid, machine)
         if other is not machine:
-            yield _about(machine, "machine_address", f"the machine is the same as {other.host.name} (UUID {uuid})", "Give each inventory host a machine of its own.")
+            yield _about(
+                machine, "machine_address", f"the machine is the same as {other.host.name} (UUID {uuid})", "Give each inventory host a machine of its own."
+            )
 
 
 def _virtual_address(cluster: Values, seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:

@@ -73,7 +73,13 @@ _CLUSTER = (
         "URL of the Kubernetes API as machines and users reach it. By default the virtual address, else the first control plane.",
         constraint=constraints.https_url,
     ),
-    _cluster("vip", "str", "", "Virtual address that the control planes share: a free one in the machines' own network. Empty means none.", constraint=constraints.ip_address),
+    _cluster(
+        "vip",
+        "str",
+        "",
+        "Virtual address that the control planes share: a free one in the machines' own network. Empty means none.",
+        constraint=constraints.ip_address,
+    ),
     _cluster("vip_link", "str", "", "Link that carries the virtual address. Empty means the link that holds the machine's own address."),
     _cluster("talos_version", "str", "v1.13.8", "Version of Talos to install.", constraint=constraints.talos_version),
     _cluster(
@@ -90,13 +96,15 @@ _CLUSTER = (
         "machine_cidrs",
         "list",
         [],
-        "Networks that the machines live in. Optional: where given, the kubelet and etcd use addresses of these networks only, and preflight checks every address "
-        "against them.",
+        "Networks that the machines live in. Optional: where given, the kubelet and etcd use addresses of these networks only, and preflight "
+        "checks every address against them.",
         **_NETWORKS,
     ),
     _cluster("talos_platform", "str", "metal", "What the machines are: bare metal (or virtual machines), or containers.", choices=("metal", "container")),
     _cluster("image_factory", "str", "factory.talos.dev", "Image factory that installer images come from.", constraint=constraints.registry_host),
-    _cluster("extensions", "list", [], "System extensions of all machines, such as siderolabs/iscsi-tools.", element_constraint=constraints.extension, **_TEXTS),
+    _cluster(
+        "extensions", "list", [], "System extensions of all machines, such as siderolabs/iscsi-tools.", element_constraint=constraints.extension, **_TEXTS
+    ),
     _cluster("kernel_arguments", "list", [], "Further kernel arguments of all machines.", element_constraint=constraints.kernel_argument, **_TEXTS),
     _cluster("secure_boot", "bool", False, "Whether the machines boot with UEFI Secure Boot (another installer image)."),
     _cluster("registry_mirrors", "dict", {}, "Mirrors of image registries: a registry's name, and a list of URLs.", constraint=constraints.registry_mirrors),
@@ -135,17 +143,25 @@ _MACHINE = (
         "Address at which the machine is reached. By default ansible_host, else its name in the inventory.",
         constraint=constraints.address,
     ),
-    _machine("hostname", "str", "{{ inventory_hostname }}", "Host name and node name, by RFC 1123. By default its name in the inventory.", constraint=constraints.rfc1123_label),
+    _machine(
+        "hostname",
+        "str",
+        "{{ inventory_hostname }}",
+        "Host name and node name, by RFC 1123. By default its name in the inventory.",
+        constraint=constraints.rfc1123_label,
+    ),
     _machine("role", "str", "controlplane", "What the machine is in the cluster.", choices=("controlplane", "worker")),
     _machine(
         "install_disk",
         "dict",
         {},
-        "Disk that Talos is installed on: exactly one of serial, wwid, by_id; or attributes (size, model, type, bus_path, modalias, uuid) that fit one disk only. "
-        "Needed on metal.",
+        "Disk that Talos is installed on: exactly one of serial, wwid, by_id; or attributes (size, model, type, bus_path, "
+        "modalias, uuid) that fit one disk only. Needed on metal.",
         constraint=constraints.disk_selector,
     ),
-    _machine("osd_disks", "list", [], "Disks for storage, each named as machine_install_disk is.", elements="dict", element_constraint=constraints.disk_selector),
+    _machine(
+        "osd_disks", "list", [], "Disks for storage, each named as machine_install_disk is.", elements="dict", element_constraint=constraints.disk_selector
+    ),
     _machine(
         "certificate_fingerprint",
         "str",
@@ -156,7 +172,9 @@ _MACHINE = (
     _machine("uuid", "str", "", "UUID of the machine (SMBIOS). Where given, a machine with another one is refused.", constraint=constraints.uuid),
     _machine("serial", "str", "", "Serial number of the machine (SMBIOS). Where given, a machine with another one is refused."),
     _machine("extensions", "list", [], "System extensions of this machine besides those of all.", element_constraint=constraints.extension, **_TEXTS),
-    _machine("kernel_arguments", "list", [], "Kernel arguments of this machine besides those of all.", element_constraint=constraints.kernel_argument, **_TEXTS),
+    _machine(
+        "kernel_arguments", "list", [], "Kernel arguments of this machine besides those of all.", element_constraint=constraints.kernel_argument, **_TEXTS
+    ),
     _machine("patches", "list", [], "Machine config patches of this machine, after those of its role.", **_PATCHES),
 )
 

@@ -50,7 +50,12 @@ def cluster_values(inventory: Inventory) -> tuple[Values, list[Finding]]:
     variables = dict(inventory.cluster.variables)
     for host in (*inventory.machines, *inventory.components):
         for name, entry in host.variables.items():
-            if name in SETTINGS and SETTINGS[name].scope == "cluster" and (name not in variables or variables[name].origin is None) and entry.origin is not None:
+            if (
+                name in SETTINGS
+                and SETTINGS[name].scope == "cluster"
+                and (name not in variables or variables[name].origin is None)
+                and entry.origin is not None
+            ):
                 variables[name] = entry
     values, findings = _judge(Host(inventory.cluster.name, variables, Origin(inventory.source)), ("cluster", "anywhere"), hosts=())
     # A default that cannot be worked out, or is wrong, follows from another setting's finding.
@@ -109,9 +114,8 @@ def conform(setting: Setting, value: Any) -> tuple[Any, Problem | None]:
         return None, _wrong_type(setting, value)
     if setting.choices and converted not in setting.choices:
         return None, Problem(f"{converted!r} is not a choice", f"Use {' or '.join(setting.choices)}.")
-    if setting.type == "list":
-        if problem := _elements(setting, converted):
-            return None, problem
+    if setting.type == "list" and (problem := _elements(setting, converted)):
+        return None, problem
     empty_is_default = converted == "" and setting.default == ""
     if setting.constraint and not empty_is_default and (problem := setting.constraint(converted)):
         return None, problem
@@ -130,6 +134,8 @@ def _elements(setting: Setting, values: list[Any]) -> Problem | None:
 
 
 def _wrong_type(setting: Setting, value: Any) -> Problem:
+    if value is None:
+        return Problem("it is empty", "Leave the line out to get the default, or give a value.")
     if setting.type == "dict" and isinstance(value, str) and (problem := kernel_disk(value)):
         return problem
     hint = _EXAMPLES[setting.type]
@@ -137,8 +143,7 @@ def _wrong_type(setting: Setting, value: Any) -> Problem:
         hint = f'Write a list: ["{value}"].'
     elif setting.name in _LIST_EXAMPLES:
         hint = f'Write a list: ["{_LIST_EXAMPLES[setting.name]}"].'
-    shown = "empty" if value is None else f"{value!r}"
-    return Problem(f"it is {shown}, which is not {_TYPE_NAMES[setting.type]}", hint)
+    return Problem(f"it is {value!r}, which is not {_TYPE_NAMES[setting.type]}", hint)
 
 
 def _convert(type_: str, value: Any) -> Any:
