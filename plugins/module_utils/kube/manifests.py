@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import yaml
+
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 
 Object = dict[str, Any]

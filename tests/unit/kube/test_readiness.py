@@ -1,0 +1,130 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Readiness of objects and troubles of pods, as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.trinode.platform.plugins.module_utils.kube.pods import selects, troubles
+from ansible_collections.trinode.platform.plugins.module_utils.kube.readiness import readiness
+
+
+def thing(kind: str, status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, generation: int | None = 1) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": "x"}
+    if generation is not None:
+        metadata["generation"] = generation
+    return {"kind": kind, "metadata": metadata, "spec": spec or {}, "status": status or {}}
+
+
+def condition(name: str, status: str = "True", **more: str) -> dict[str, Any]:
+    return {"conditions": [{"type": name, "status": status, **more}]}
+
+
+FULL = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+CASES = [
+    (thing("Deployment", FULL, {"replicas": 2}), "ready", ""),
+    (thing("Deployment", {}, {"replicas": 2}), "progressing", "its controller has not seen the newest version yet"),
+    (thing("Deployment", FULL, {"replicas": 2}, generation=2), "progressing", "its controller has not seen the newest version yet"),
+    (thing("Deployment", {**FULL, "availableReplicas": 1}, {"replicas": 2}), "progressing", "1 of 2 replicas available"),
+    (thing("Deployment", {**FULL, "updatedReplicas": 1}, {"replicas": 2}), "progressing", "1 of 2 replicas updated"),
+    (thing("Deployment", {**FULL, "replicas": 3}, {"replicas": 2}), "progressing", "1 old replicas still there"),
+    (thing("Deployment", {"observedGeneration": 1}, {"replicas": 0}), "ready", ""),
+    (
+        thing("Deployment", {"observedGeneration": 1, **condition("Progressing", "False", reason="ProgressDeadlineExceeded", message="too slow")}, {}),
+        "failed",
+        "too slow",
+    ),
+    (thing("DaemonSet", {"observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3}), "ready", ""),
+    (thing("DaemonSet", {"observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3}), "progressing", "0 of 3 pods available"),
+    (thing("DaemonSet", {"observedGeneration": 1, "desiredNumberScheduled": 3, "updatedNumberScheduled": 1}), "progressing", "1 of 3 pods updated"),
+    (
+        thing(
+            "DaemonSet",
+            {"observedGeneration": 1, "desiredNumberScheduled": 1, "updatedNumberScheduled": 0, "numberAvailable": 1},
+            {"updateStrategy": {"type": "OnDelete"}},
+        ),
+        "ready",
+        "",
+    ),
+    (thing("StatefulSet", {"observedGeneration": 1, "readyReplicas": 1}, {"replicas": 3}), "progressing", "1 of 3 replicas ready"),
+    (thing("StatefulSet", {"observedGeneration": 1, "readyReplicas": 3, "updateRevision": "a", "currentRevision": "a"}, {"replicas": 3}), "ready", ""),
+    (
+        thing(
+            "StatefulSet",
+            {"observedGeneration": 1, "readyReplicas": 3, "updatedReplicas": 1, "updateRevision": "b", "currentRevision": "a"},
+            {"replicas": 3},
+        ),
+        "progressing",
+        "1 of 3 replicas updated",
+    ),
+    (thing("Job", {"active": 1}), "progressing", "not complete, 1 pods active, 0 failed"),
+    (thing("Job", condition("Complete")), "ready", ""),
+    (thing("Job", condition("Failed", reason="BackoffLimitExceeded", message="too often")), "failed", "BackoffLimitExceeded: too often"),
+    (thing("CustomResourceDefinition", condition("Established")), "ready", ""),
+    (thing("CustomResourceDefinition", condition("NamesAccepted", "False", message="taken")), "failed", "its names are not accepted: taken"),
+    (thing("CustomResourceDefinition"), "progressing", "not established"),
+    (thing("Pod", {"phase": "Running", **condition("Ready")}, generation=None), "ready", ""),
+    (thing("Pod", {"phase": "Failed", "reason": "Evicted"}, generation=None), "failed", "Evicted"),
+    (thing("APIService", condition("Available", "False", message="no endpoints")), "progressing", "no endpoints"),
+    (thing("Widget"), "ready", ""),
+    (thing("Widget", condition("Ready", "False", message="soon")), "progressing", "soon"),
+    (thing("Widget", {"observedGeneration": 1, **condition("Ready")}, generation=2), "progressing", "its controller has not seen the newest version yet"),
+    (thing("Widget", condition("Stalled", message="for ever")), "failed", "for ever"),
+]
+
+
+@pytest.mark.parametrize(("item", "state", "reason"), CASES)
+def test_readiness(item: dict[str, Any], state: str, reason: str) -> None:
+    judged = readiness(item)
+    assert (judged.state, judged.reason) == (state, reason)
+
+
+def test_an_object_that_is_being_deleted_is_not_ready() -> None:
+    item = thing("Widget")
+    item["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
+    assert not readiness(item).ready
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "p", "labels": {"app": "a", "tier": "web"}}, "status": {"containerStatuses": [{"name": "c", "image": "i:1", **status}]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ({"ready": True, "restartCount": 9, "state": {"running": {}}}, ""),
+        ({"ready": False, "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}, ""),
+        ({"ready": False, "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}, ""),
+        ({"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}, "ErrImagePull: image i:1: not found"),
+        (
+            {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}},
+            'CreateContainerConfigError: secret "x" not found',
+        ),
+        (
+            {"ready": False, "restartCount": 4, "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 2, "reason": "Error", "message": "boom\n"}}},
+            "crashed 4 times, last with exit code 2 (Error): boom",
+        ),
+    ],
+)
+def test_troubles(status: dict[str, Any], text: str) -> None:
+    assert [trouble.text for trouble in troubles(pod(**status))] == ([text] if text else [])
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        ({"matchLabels": {"app": "a"}}, True),
+        ({"matchLabels": {"app": "b"}}, False),
+        ({}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "other", "operator": "DoesNotExist"}]}, True),
+        ({"matchLabels": {"app": "a"}, "matchExpressions": [{"key": "other", "operator": "Exists"}]}, False),
+    ],
+)
+def test_selects(selector: dict[str, Any], matches: bool) -> None:
+    assert selects(selector, pod()) is matches
