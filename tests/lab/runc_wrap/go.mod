@@ -1,0 +1,3 @@
+module trinode.platform/lab/runc_wrap
+
+go 1.26

@@ -1,0 +1,122 @@
+// runc_wrap stands before runc on hosts whose root lacks CAP_SYS_RESOURCE or that still have cgroup version 1. It takes out of the container's
+// specification what such a host cannot give, and runs the real runc.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const (
+	runc       = "/usr/bin/runc.real"
+	capability = "CAP_SYS_RESOURCE"
+)
+
+type object = map[string]any
+
+// adaptProcess removes what needs CAP_SYS_RESOURCE from a process of the OCI runtime specification.
+func adaptProcess(process object) {
+	delete(process, "oomScoreAdj")
+	delete(process, "rlimits")
+	delete(process, "apparmorProfile")
+
+	sets, _ := process["capabilities"].(object)
+	for name, set := range sets {
+		if list, ok := set.([]any); ok {
+			sets[name] = slices.DeleteFunc(list, func(item any) bool { return item == capability })
+		}
+	}
+}
+
+// adaptSpecification changes a whole config.json: the process, the seccomp profile (it would undo the shim's answers), and the
+// bind of /sys/fs/cgroup, which must take the mounts of cgroup version 1 below it along.
+func adaptSpecification(specification object) {
+	if process, ok := specification["process"].(object); ok {
+		adaptProcess(process)
+	}
+
+	if linux, ok := specification["linux"].(object); ok {
+		delete(linux, "seccomp")
+	}
+
+	mounts, _ := specification["mounts"].([]any)
+	for _, item := range mounts {
+		mount, _ := item.(object)
+		if mount["destination"] != "/sys/fs/cgroup" {
+			continue
+		}
+
+		options, _ := mount["options"].([]any)
+		for i, option := range options {
+			if option == "bind" {
+				options[i] = "rbind"
+			}
+		}
+	}
+}
+
+func rewrite(path string, adapt func(object)) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+
+	var content object
+	if err = json.Unmarshal(text, &content); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+
+	adapt(content)
+
+	if text, err = json.Marshal(content); err != nil {
+		return err
+	}
+
+	return os.WriteFile(path, text, 0o600)
+}
+
+// option gives the value of --long VALUE, --long=VALUE or -s VALUE.
+func option(arguments []string, long, short, otherwise string) string {
+	for i, argument := range arguments {
+		if value, found := strings.CutPrefix(argument, long+"="); found {
+			return value
+		}
+
+		if (argument == long || argument == short) && i+1 < len(arguments) {
+			return arguments[i+1]
+		}
+	}
+
+	return otherwise
+}
+
+func run(arguments []string) error {
+	var err error
+
+	switch {
+	case slices.Contains(arguments, "create"), slices.Contains(arguments, "run"):
+		err = rewrite(filepath.Join(option(arguments, "--bundle", "-b", "."), "config.json"), adaptSpecification)
+	case slices.Contains(arguments, "exec"):
+		if process := option(arguments, "--process", "-p", ""); process != "" {
+			err = rewrite(process, adaptProcess)
+		}
+	}
+
+	if err != nil {
+		return err
+	}
+
+	return syscall.Exec(runc, append([]string{"runc"}, arguments...), os.Environ())
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "runc_wrap:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,3 @@
+module trinode.platform/lab/stub
+
+go 1.26

@@ -1,0 +1,1 @@
+"""The lab: real Talos machines in namespaces. See tests/lab/README.md."""

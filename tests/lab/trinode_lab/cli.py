@@ -1,0 +1,161 @@
+"""The lab's command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from trinode_lab import faults, lifecycle, status, tools
+from trinode_lab.errors import LabError
+from trinode_lab.settings import Settings, load_settings, make_settings
+from trinode_lab.timeline import Timeline
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    try:
+        options.run(options)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; `lab down` removes what stands", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--name", help="name of the lab (default: lab, or TRINODE_LAB_NAME)")
+    shared.add_argument("--network", help="its /24 (default: 10.5.0.0/24, or TRINODE_LAB_NETWORK)")
+    shared.add_argument("--machines", type=int, help="number of machines (default: 3, or TRINODE_LAB_MACHINES)")
+    shared.add_argument("--state", help="its state directory (default: under XDG_STATE_HOME, or TRINODE_LAB_STATE)")
+    parser = argparse.ArgumentParser(prog="lab", description="Real Talos machines in namespaces; see tests/lab/README.md")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[shared], help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("build", lambda _: lifecycle.build(), "build the tools, the root file system and the images that are missing")
+    up = add("up", _up, "bring machines up, in maintenance mode")
+    up.add_argument("--no-front", action="store_true", help="without the hardware front")
+    add("down", lambda options: lifecycle.down(_settings(options)), "end and remove everything")
+    add("status", _status, "what each machine is").add_argument("--json", action="store_true")
+    add("inventory", lambda options: _print(status.inventory(_standing(options))), "addresses and paths of the lab, JSON")
+    add("bin", lambda _: print(tools.user_programs()), "print the directory with talosctl, helm and kubectl")
+    logs = add("logs", _logs, "what a machine's console, the registry or a front printed")
+    logs.add_argument("what", help="a machine (m1), registry, front or supervisor")
+    logs.add_argument("machine", nargs="?", help="with front and supervisor: the machine")
+    power = add("power", _power, "switch a machine: on, off (in order), reboot (in order), cut (at once), reset (wiped, to maintenance)")
+    power.add_argument("action", choices=("on", "off", "reboot", "cut", "reset"))
+    power.add_argument("machine")
+    timeline = add("timeline", _timeline, "what happened, oldest first")
+    timeline.add_argument("--json", action="store_true")
+    _add_faults(add("fault", None, "make something go wrong, or right again"))
+    return parser
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(required=True, metavar="FAULT")
+
+    def add(name: str, run: object, text: str, operand: str = "machine") -> argparse.ArgumentParser:
+        kind = kinds.add_parser(name, help=text, description=text)
+        kind.add_argument(operand)
+        kind.set_defaults(run=run)
+        return kind
+
+    def on_machine(act: object) -> object:
+        def run(options: argparse.Namespace) -> None:
+            settings = _standing(options)
+            act(settings, settings.machine(options.machine))  # type: ignore[operator]
+
+        return run
+
+    add("power-cut", on_machine(faults.power_cut), "take its power away at once")
+    add("freeze", on_machine(lambda settings, machine: faults.freeze(settings, machine, True)), "stop all its processes")
+    add("thaw", on_machine(lambda settings, machine: faults.freeze(settings, machine, False)), "continue them")
+    partition = add("partition", _partition, "pull its cable, or cut it off from some machines only")
+    partition.add_argument("--from", dest="peers", nargs="+", default=[], metavar="MACHINE", help="machines that it can no longer talk to")
+    add("heal", on_machine(faults.heal), "undo partition")
+    add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on")
+    add("image-unpullable", lambda options: faults.image_unpullable(_standing(options), options.image, True), "have the registry refuse an image", "image")
+    add("image-restore", lambda options: faults.image_unpullable(_standing(options), options.image, False), "have it served again", "image")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return make_settings(options.name, options.network, options.machines, options.state, not getattr(options, "no_front", False))
+
+
+def _standing(options: argparse.Namespace) -> Settings:
+    wanted = _settings(options)
+    found = load_settings(wanted)
+    if found is None:
+        raise LabError(f"lab {wanted.name} is not up ({wanted.state} has no lab); `lab up` brings it up")
+    return found
+
+
+def _up(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    if settings.front and not tools.has_front():
+        settings = Settings(settings.name, settings.network, settings.machine_count, settings.state, front=False)
+    lifecycle.up(settings)
+
+
+def _print(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _status(options: argparse.Namespace) -> None:
+    found = status.lab(_standing(options))
+    if options.json:
+        _print(found)
+        return
+    print(f"lab {found['name']}  network {found['network']}  state {found['state']}")
+    print(f"{'machine':8} {'address':15} {'power':6} {'boots':5} {'stage':12} {'etcd member':18} node")
+    for machine in found["machines"]:
+        node = found["nodes"].get(machine["name"], "")
+        print(f"{machine['name']:8} {machine['address']:15} {machine['power']:6} {machine.get('boots', 0)!s:5} {machine['stage']:12} {machine['etcd']:18} {node}")
+
+
+def _power(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    faults.power(settings, settings.machine(options.machine), options.action)
+
+
+def _partition(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    faults.partition(settings, settings.machine(options.machine), [settings.machine(peer) for peer in options.peers])
+
+
+def _log_file(settings: Settings, what: str, machine: str | None) -> Path:
+    if what == "registry":
+        return settings.state / "registry" / "log"
+    if what in ("front", "supervisor"):
+        if not machine:
+            raise LabError(f"which machine's {what}? `lab logs {what} m1`")
+        return settings.machine(machine).directory / f"{what}.log"
+    return settings.machine(what).console
+
+
+def _logs(options: argparse.Namespace) -> None:
+    path = _log_file(_standing(options), options.what, options.machine)
+    if not path.exists():
+        raise LabError(f"there is no {path} yet")
+    sys.stdout.write(path.read_text(errors="replace"))
+
+
+def _timeline(options: argparse.Namespace) -> None:
+    for event in Timeline(_standing(options).timeline).read():
+        if options.json:
+            print(json.dumps(event))
+            continue
+        clock = time.strftime("%H:%M:%S", time.localtime(event["time"])) + f".{int(event['time'] % 1 * 1000):03}"
+        rest = "  ".join(f"{key}={value}" for key, value in event.items() if key not in ("time", "machine", "event", "changes"))
+        print(f"{clock} {event['machine'] or '-':4} {event['event']:14} {rest}")

@@ -1,0 +1,80 @@
+"""Things that go wrong on purpose."""
+
+from __future__ import annotations
+
+import shutil
+
+from trinode_lab import control, network
+from trinode_lab.errors import LabError
+from trinode_lab.processes import wait_until
+from trinode_lab.settings import Machine, Settings
+from trinode_lab.timeline import Timeline
+
+STOP_SECONDS = 90.0
+
+
+def power(settings: Settings, machine: Machine, action: str) -> None:
+    """``on``, ``off`` (power button: Talos stops in order), ``cut``, ``reboot`` or ``reset``; returns when the machine's power is as asked for."""
+    before = control.status(machine)
+    control.send(machine, {"off": "poweroff"}.get(action, action))
+
+    def done() -> bool:
+        now = control.status(machine)
+        if action in ("off", "cut"):
+            return bool(now["power"] == "off")
+        rebooted = now["boots"] > before["boots"] or (action == "on" and before["power"] == "on")
+        return bool(now["power"] == "on" and rebooted)
+
+    if not wait_until(done, STOP_SECONDS):
+        raise LabError(f"{machine.name}: power {action} took longer than {STOP_SECONDS:.0f} s; its console: {machine.console}")
+
+
+def power_cut(settings: Settings, machine: Machine) -> None:
+    _note(settings, "power-cut", machine)
+    power(settings, machine, "cut")
+
+
+def freeze(settings: Settings, machine: Machine, frozen: bool) -> None:
+    """Stop or continue every process of the machine at once; its addresses stay, nothing answers."""
+    _note(settings, "freeze" if frozen else "thaw", machine)
+    control.send(machine, "freeze" if frozen else "thaw")
+    if not wait_until(lambda: control.status(machine)["frozen"] is frozen, 10):
+        raise LabError(f"{machine.name}: does not {'freeze' if frozen else 'thaw'}")
+
+
+def partition(settings: Settings, machine: Machine, others: list[Machine]) -> None:
+    _note(settings, "partition", machine, peers=[other.name for other in others] or ["everything"])
+    network.partition(machine, others)
+
+
+def heal(settings: Settings, machine: Machine) -> None:
+    _note(settings, "heal", machine)
+    network.heal(machine, control.status(machine)["power"] == "on")
+
+
+def lose_etcd_member(settings: Settings, machine: Machine) -> None:
+    """Power cut, the member's data is gone, power on: the member cannot come back by itself."""
+    data = machine.directory / "var" / "lib" / "etcd"
+    if not data.exists():
+        raise LabError(f"{machine.name} has no etcd member to lose: {data} does not exist")
+    _note(settings, "lose-etcd-member", machine)
+    power(settings, machine, "cut")
+    shutil.rmtree(data)
+    power(settings, machine, "on")
+
+
+def image_unpullable(settings: Settings, image: str, unpullable: bool) -> None:
+    """The registry refuses (or serves again) a repository, with or without its registry's host and a tag."""
+    path = settings.state / "registry" / "faults"
+    names = set(path.read_text().split()) if path.exists() else set()
+    if not unpullable and image not in names:
+        raise LabError(f"image {image} is not unpullable by a fault; those that are: {', '.join(sorted(names)) or 'none'}")
+    names = names | {image} if unpullable else names - {image}
+    temporary = path.with_suffix(".new")
+    temporary.write_text("".join(f"{name}\n" for name in sorted(names)))
+    temporary.replace(path)
+    Timeline(settings.timeline).record("fault", fault="image-unpullable" if unpullable else "image-restored", image=image)
+
+
+def _note(settings: Settings, name: str, machine: Machine, **fields: object) -> None:
+    Timeline(settings.timeline).record("fault", machine=machine.name, changes=True, fault=name, **fields)

@@ -1,0 +1,117 @@
+"""The lab's container images, made by hand: OCI manifests over two plain tar layers, which every Kubernetes image shares.
+
+One layer instead of one per program, not compressed: a machine pulls and unpacks it once for each of containerd's namespaces.
+Layout: ``blobs/sha256/<hex>`` and ``index.json`` (repository without host -> {tag: manifest digest}, and ``"*"`` for any other name).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trinode_lab import host, tools
+from trinode_lab.settings import cache_directory
+
+# The names that Talos 1.13.8 asks for (pkg/machinery/constants and pkg/images).
+ETCD_VERSION = "v3.6.12"
+PAUSE_VERSION = "3.10.1"
+COREDNS_VERSION = "v1.14.6"
+KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+ANY = "*"
+
+_BUSYBOX_NAMES = ("bin/sh", "usr/bin/mount", "usr/bin/umount", "usr/bin/ip", "usr/bin/ls", "usr/bin/cat", "usr/bin/sleep", "usr/sbin/nsenter")
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def directory() -> Path:
+    """Where the images of the current tools are, built or not."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for tool in (tools.HYPER, tools.STUB):
+        digest.update(tool.key().encode())
+    return cache_directory() / f"images-{digest.hexdigest()[:16]}"
+
+
+def build() -> Path:
+    """Make the images if they are not there yet."""
+    target = directory()
+    if target.is_dir():
+        return target
+    print("  images: building", flush=True)
+    with tempfile.TemporaryDirectory(prefix=".images-", dir=cache_directory()) as temporary:
+        output = Path(temporary) / "images"
+        (output / "blobs" / "sha256").mkdir(parents=True)
+        _Writer(output).write_all()
+        tools.publish(output, target)
+    return target
+
+
+class _Writer:
+    def __init__(self, output: Path) -> None:
+        self.blobs = output / "blobs" / "sha256"
+        self.index: dict[str, dict[str, str]] = {}
+        self.file = output / "index.json"
+
+    def write_all(self) -> None:
+        busybox = host.busybox()
+        assert busybox is not None  # host.check() has seen it
+        base = self.layer({"usr/bin/busybox": busybox}, dict.fromkeys(_BUSYBOX_NAMES, "/usr/bin/busybox"), {"etc/passwd": b"root:x:0:0::/root:/bin/sh\n"})
+        names = [*KUBERNETES_PROGRAMS, "kubelet", "etcd", "coredns", "kubectl"]
+        hyper = self.layer({"usr/local/bin/hyper": tools.HYPER.program()}, {f"usr/local/bin/{name}": "hyper" for name in names} | {"coredns": "usr/local/bin/hyper"}, {})
+        stub = self.layer({"usr/local/bin/stub": tools.STUB.program()}, {"pause": "usr/local/bin/stub"}, {})
+        for name in KUBERNETES_PROGRAMS:
+            self.image(name, tools.KUBERNETES_VERSION, [base, hyper], f"/usr/local/bin/{name}")
+        self.image("siderolabs/kubelet", tools.KUBERNETES_VERSION, [base, hyper], "/usr/local/bin/kubelet")
+        self.image("etcd", ETCD_VERSION, [base, hyper], "/usr/local/bin/etcd")
+        self.image("coredns/coredns", COREDNS_VERSION, [base, hyper], "/usr/local/bin/coredns")
+        self.image("pause", PAUSE_VERSION, [stub], "/pause")
+        self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub")
+        self.file.write_text(json.dumps(self.index, indent=1))
+
+    def layer(self, files: Mapping[str, Path], links: Mapping[str, str], texts: Mapping[str, bytes]) -> dict[str, Any]:
+        """A layer's descriptor. Times and owners are fixed, so the same content has the same digest."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            paths = [*files, *links, *texts]
+            parents = {str(parent) for path in paths for parent in Path(path).parents} - {"."} | {"tmp"}
+            for parent in sorted(parents):
+                entry = tarfile.TarInfo(parent)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if parent == "tmp" else 0o755
+                archive.addfile(entry)
+            for path, source in files.items():
+                self._add(archive, path, source.read_bytes(), 0o755)
+            for path, text in texts.items():
+                self._add(archive, path, text, 0o644)
+            for path, target in links.items():
+                entry = tarfile.TarInfo(path)
+                entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
+                archive.addfile(entry)
+        return self.blob(buffer.getvalue(), _LAYER)
+
+    @staticmethod
+    def _add(archive: tarfile.TarFile, path: str, content: bytes, mode: int) -> None:
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mode = len(content), mode
+        archive.addfile(entry, io.BytesIO(content))
+
+    def blob(self, content: bytes, kind: str) -> dict[str, Any]:
+        name = hashlib.sha256(content).hexdigest()
+        (self.blobs / name).write_bytes(content)
+        return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
+
+    def image(self, repository: str, tag: str, layers: list[dict[str, Any]], entrypoint: str) -> None:
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+        }
+        content = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": self.blob(json.dumps(config).encode(), _CONFIG), "layers": layers}
+        self.index.setdefault(repository, {})[tag] = self.blob(json.dumps(content).encode(), _MANIFEST)["digest"]

@@ -1,0 +1,205 @@
+"""Bringing a lab up and down."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from trinode_lab import cgroups, control, host, images, network, registry, rootfs, status, tools
+from trinode_lab.errors import LabError
+from trinode_lab.processes import Record, start_daemon, wait_until
+from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
+from trinode_lab.timeline import Timeline
+
+GIB = 1 << 30
+MAINTENANCE_SECONDS = 120.0
+_DISKS = (("sda", "SYS", 20 * GIB), ("sdb", "OSD1", 10 * GIB), ("sdc", "OSD2", 10 * GIB))
+
+
+def build(*, front: bool = True) -> None:
+    """Everything that ``up`` needs, made where it is missing."""
+    host.check()
+    started = time.monotonic()
+    wanted = tools.wanted(front)
+    missing = [tool for tool in wanted if not tool.built]
+    tools.build(missing)
+    rootfs.build()
+    images.build()
+    programs = tools.user_programs()
+    done = f"built in {time.monotonic() - started:.0f} s" if missing else "everything was built already"
+    print(f"{done}; programs: {programs}", flush=True)
+
+
+@contextlib.contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """One `up` or `down` of a lab at a time. The lock is the kernel's, so a killed holder leaves none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
+        try:
+            lock.bind(f"\0trinode-lab/{settings.name}")
+        except OSError as error:
+            raise LabError(f"another command is bringing lab {settings.name} up or down just now; try again when it has ended") from error
+        yield
+
+
+def up(settings: Settings) -> None:
+    """Machines in maintenance mode. What a killed `up` of this name left is removed first; a lab that stands is refused."""
+    build(front=settings.front)
+    with locked(settings):
+        standing = load_settings(settings)
+        if standing and any(control.alive(machine) for machine in standing.machines) and not _unfinished(settings):
+            raise LabError(f"lab {settings.name} is up already; `lab status` shows it, `lab down` ends it")
+        _refuse_foreign_directory(settings)
+        _remove(settings)
+        started = time.monotonic()
+        _prepare(settings)
+        _start(settings)
+        _wait_for_maintenance(settings)
+        (settings.state / "unfinished").unlink()
+    Timeline(settings.timeline).record("lab-up", seconds=round(time.monotonic() - started, 1))
+    print(f"lab {settings.name}: {settings.machine_count} machine(s) in maintenance mode after {time.monotonic() - started:.1f} s", flush=True)
+
+
+def _unfinished(settings: Settings) -> bool:
+    return (settings.state / "unfinished").exists()
+
+
+def _refuse_foreign_directory(settings: Settings) -> None:
+    """`down` removes the state directory, so it must be the lab's own: new, empty, or with the settings of a lab of this name."""
+    if not settings.state.exists():
+        return
+    standing = load_settings(settings)
+    if standing is None and any(settings.state.iterdir()):
+        raise LabError(f"the state directory {settings.state} holds something that is not a lab's; choose another with --state")
+    if standing is not None and standing.name != settings.name:
+        raise LabError(f"the state directory {settings.state} belongs to lab {standing.name}; take that down first, or choose another with --state")
+
+
+def _prepare(settings: Settings) -> None:
+    """State directory, disks, control groups, network."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    settings.save()
+    settings.save_parts(
+        {
+            "rootfs": rootfs.directory(),
+            "images": images.directory(),
+            "shim": tools.SHIM.program() if host.needs_shim() else None,
+            "front": tools.FRONT.program() if settings.front else None,
+        }
+    )
+    (settings.state / "unfinished").touch()
+    for name in ("registry", "charts", "cluster"):
+        (settings.state / name).mkdir()
+    with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(f"{secrets.token_urlsafe(24)}\n")
+    for machine in settings.machines:
+        for name in ("root", "state", "var", "disks"):
+            (machine.directory / name).mkdir(parents=True)
+        (machine.directory / "disks.json").write_text(json.dumps(_disks(settings, machine), indent=1))
+    cgroups.Group(settings.name).create()
+    network.create(settings)
+
+
+def _disks(settings: Settings, machine: Machine) -> list[dict[str, object]]:
+    """Sparse files that the hardware front shows as disks."""
+    disks: list[dict[str, object]] = []
+    for number, (name, part, size) in enumerate(_DISKS):
+        path = machine.directory / "disks" / name
+        with path.open("wb") as file:
+            file.truncate(size)
+        serial = f"{settings.name}-{machine.name}-{part}".upper()
+        wwid = f"naa.5002538e{machine.number:04x}{number:04x}"
+        disks.append(
+            {
+                "name": name,
+                "path": str(path),
+                "size_bytes": size,
+                "serial": serial,
+                "wwid": wwid,
+                "model": "TRINODE LAB DISK",
+                "transport": "sata",
+                "rotational": False,
+                "by_id": [f"ata-TRINODE_LAB_DISK_{serial}", f"wwn-0x{wwid.removeprefix('naa.')}"],
+            }
+        )
+    return disks
+
+
+def _start(settings: Settings) -> None:
+    """The servers and a supervisor per machine, each in the lab's control group from its first instruction."""
+    group = cgroups.Group(settings.name, "host")
+    group.create()
+
+    def enter() -> None:
+        group.add(os.getpid())
+
+    arguments = [str(settings.state), settings.gateway, settings.parts()["images"]]
+    process = start_daemon("trinode_lab.registry", arguments, settings.state / "registry" / "log", enter)
+    Record(settings.state / "registry" / "process").write(process.pid)
+    for machine in settings.machines:
+        process = start_daemon("trinode_lab.supervisor", [str(settings.state), machine.name], machine.directory / "supervisor.log", enter)
+        Record(machine.directory / "process").write(process.pid)
+    if not wait_until(lambda: _listens(settings.gateway, registry.REGISTRY_PORT), 10):
+        raise LabError(f"the registry does not answer; its log: {settings.state / 'registry' / 'log'}")
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), 0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for_maintenance(settings: Settings) -> None:
+    def ready(machine: Machine) -> bool:
+        if not control.alive(machine):
+            raise LabError(f"{machine.name}: its supervisor ended; its log: {machine.directory / 'supervisor.log'}")
+        return _listens(machine.address, network.API_PORT) and status.stage(settings, machine) == "maintenance"
+
+    def wait(machine: Machine) -> str:
+        if not wait_until(lambda: ready(machine), MAINTENANCE_SECONDS, 0.3):
+            return machine.name
+        print(f"  {machine.name} {machine.address}: maintenance", flush=True)
+        return ""
+
+    with ThreadPoolExecutor(settings.machine_count) as pool:
+        late = [name for name in pool.map(wait, settings.machines) if name]
+    if late:
+        logs = ", ".join(str(settings.machine(name).console) for name in late)
+        raise LabError(f"{', '.join(late)} did not reach maintenance mode within {MAINTENANCE_SECONDS:.0f} s; consoles: {logs}")
+
+
+def down(settings: Settings) -> None:
+    """End and remove everything of the lab: processes, control groups, network, state directory. Also after a killed `up`."""
+    with locked(settings):
+        _refuse_foreign_directory(settings)
+        _remove(settings)
+    print(f"lab {settings.name}: nothing is left", flush=True)
+
+
+def _remove(settings: Settings) -> None:
+    group = cgroups.Group(settings.name)
+    group.thaw_all()
+    for record in [settings.state / "registry" / "process", *(machine.directory / "process" for machine in (load_settings(settings) or settings).machines)]:
+        process = Record(record).read()
+        if process is not None:
+            process.end(signal.SIGKILL)
+    group.end_all()
+    group.remove()
+    cgroups.remove_top()
+    network.remove(settings.name)
+    if (settings.state / SETTINGS_FILE).exists():
+        shutil.rmtree(settings.state)
+        with contextlib.suppress(OSError):
+            settings.state.parent.rmdir()  # only when no other lab is in it

@@ -1,0 +1,110 @@
+"""What the machines are, as the lab and Talos see them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from trinode_lab import control, tools
+from trinode_lab.errors import LabError
+from trinode_lab.settings import Machine, Settings
+
+TALOS_SECONDS = 5
+
+
+def _run(*argv: str) -> str | None:
+    """Output of a program, or None when it fails or takes too long."""
+    try:
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=TALOS_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return result.stdout if result.returncode == 0 else None
+
+
+def _talosctl(settings: Settings, machine: Machine, *arguments: str) -> str | None:
+    """talosctl with the lab's talosconfig when there is one."""
+    talosconfig = settings.cluster / "talosconfig"
+    if not talosconfig.exists():
+        return None
+    return _run(str(tools.TALOSCTL.program()), "--talosconfig", str(talosconfig), "-e", machine.address, "-n", machine.address, *arguments)
+
+
+def stage(settings: Settings, machine: Machine) -> str:
+    """Talos's stage: maintenance, booting, running, ...; ``configured`` when it has a configuration but no talosconfig of ours opens it, else ``unreachable``."""
+    insecure = _run(str(tools.TALOSCTL.program()), "-n", machine.address, "get", "machinestatus", "--insecure", "-o", "json")
+    text = insecure or _talosctl(settings, machine, "get", "machinestatus", "-o", "json")
+    if text is None:
+        return "unreachable"
+    return str(json.loads(text)["spec"]["stage"])
+
+
+def describe(settings: Settings, machine: Machine) -> dict[str, Any]:
+    """One machine: power and boots from its supervisor, stage and etcd member from Talos."""
+    try:
+        found = control.status(machine)
+    except LabError:
+        return {"name": machine.name, "address": machine.address, "power": "none", "stage": "unknown", "etcd": ""}
+    reachable = found["power"] == "on" and not found["frozen"]
+    etcd = _talosctl(settings, machine, "get", "etcdmember", "-o", "json") if reachable else None
+    return {
+        "name": machine.name,
+        "address": machine.address,
+        **found,
+        "stage": stage(settings, machine) if reachable else "off" if found["power"] == "off" else "frozen",
+        "etcd": json.loads(etcd)["spec"]["memberID"] if etcd else "",
+    }
+
+
+def nodes(settings: Settings) -> dict[str, str]:
+    """Ready, NotReady or Unknown by node name; empty without a kubeconfig or an API server."""
+    kubeconfig = settings.cluster / "kubeconfig"
+    if not kubeconfig.exists():
+        return {}
+    kubectl = tools.user_programs() / "kubectl"
+    text = _run(str(kubectl), "--kubeconfig", str(kubeconfig), "--request-timeout", f"{TALOS_SECONDS - 1}s", "get", "nodes", "-o", "json")
+    if text is None:
+        return {}
+    states = {"True": "Ready", "False": "NotReady"}
+    return {
+        node["metadata"]["name"]: next((states.get(condition["status"], "Unknown") for condition in node["status"]["conditions"] if condition["type"] == "Ready"), "Unknown")
+        for node in json.loads(text)["items"]
+    }
+
+
+def lab(settings: Settings) -> dict[str, Any]:
+    """The whole lab."""
+    with ThreadPoolExecutor(settings.machine_count + 1) as pool:
+        known = pool.submit(nodes, settings)
+        machines = list(pool.map(lambda machine: describe(settings, machine), settings.machines))
+        return {"name": settings.name, "network": str(settings.network), "state": str(settings.state), "machines": machines, "nodes": known.result()}
+
+
+def inventory(settings: Settings) -> dict[str, Any]:
+    """Addresses and paths, for tests and scripts."""
+    return {
+        "name": settings.name,
+        "network": str(settings.network),
+        "gateway": settings.gateway,
+        "vip": settings.vip,
+        "registry": settings.registry_url,
+        "charts": settings.charts_url,
+        "state": str(settings.state),
+        "cluster": str(settings.cluster),
+        "vault_password_file": str(settings.vault_password),
+        "timeline": str(settings.timeline),
+        "programs": str(tools.user_programs()),
+        "versions": {"talos": tools.TALOS_VERSION, "kubernetes": tools.KUBERNETES_VERSION},
+        "front": settings.front,
+        "machines": [
+            {
+                "name": machine.name,
+                "address": machine.address,
+                "directory": str(machine.directory),
+                "namespace": machine.namespace,
+                "disks": json.loads((machine.directory / "disks.json").read_text()),
+            }
+            for machine in settings.machines
+        ],
+    }
