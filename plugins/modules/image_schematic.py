@@ -15,6 +15,8 @@ description:
     answers with the same identifier.
 author:
   - trinode.platform contributors (@trinode)
+extends_documentation_fragment:
+  - trinode.platform.attributes
 options:
   extensions:
     description: Official system extensions, such as V(siderolabs/iscsi-tools). Their order does not count.
@@ -40,13 +42,12 @@ options:
     default: false
 attributes:
   check_mode:
-    description: Changes nothing in either mode.
     support: full
+    details: It changes nothing in either mode.
   diff_mode:
-    description: Shows differences.
-    support: none
+    support: N/A
+    details: It changes nothing.
   idempotent:
-    description: The same options give the same identifier.
     support: full
 """
 

@@ -17,133 +17,15 @@ description:
   - The machine is not talked to; M(trinode.platform.talos_apply) does that.
 author:
   - trinode.platform contributors (@trinode)
+extends_documentation_fragment:
+  - trinode.platform.render
+  - trinode.platform.attributes
 options:
   path:
     description:
       - Where to write the configuration, with mode 0600, encrypted with Ansible Vault when O(vault_password) is given. It holds secrets.
       - Without it, nothing is written.
     type: path
-  secrets_file:
-    description: The cluster's secrets bundle (see M(trinode.platform.talos_secrets)). In check mode it may be missing; throw-away secrets are used then.
-    type: path
-    required: true
-  vault_password:
-    description: Password of Ansible Vault for O(secrets_file) and O(path).
-    type: str
-    default: ""
-  cluster_name:
-    description: The cluster's name.
-    type: str
-    required: true
-  cluster_endpoint:
-    description: URL of the Kubernetes API, such as V(https://192.0.2.10:6443).
-    type: str
-    required: true
-  contract:
-    description: Version contract, V(v1.12) or V(v1.13). It is the version of Talos that the cluster was made with, and stays when Talos is upgraded.
-    type: str
-    required: true
-  talos_version:
-    description: Version of Talos that is installed, such as V(v1.13.8).
-    type: str
-    required: true
-  kubernetes_version:
-    description: Version of Kubernetes that a new machine starts with, such as V(v1.36.3).
-    type: str
-    required: true
-  machine_role:
-    description: What the machine is.
-    type: str
-    choices: [controlplane, worker]
-    default: controlplane
-  hostname:
-    description: The machine's host name.
-    type: str
-    required: true
-  talos_platform:
-    description: V(container) for Talos in Docker and in the lab.
-    type: str
-    choices: [metal, container]
-    default: metal
-  install_disk:
-    description:
-      - Selects the disk that Talos is installed to. Either exactly one of C(serial), C(wwid) (both matched whole) and C(by_id) (a name under
-        C(/dev/disk/by-id)), or any of C(size) (such as V(<= 1TB)), C(model), C(uuid), C(type) (ssd, hdd, nvme, sd), C(bus_path), C(modalias).
-      - Names of the kernel such as C(/dev/sda) are refused.
-      - Needed on metal; a container installs nothing.
-    type: dict
-    default: {}
-  installer_image:
-    description: An installer of your own, instead of the image factory's.
-    type: str
-    default: ""
-  image_factory:
-    description: Host of the image factory, or of a registry that mirrors it.
-    type: str
-    default: factory.talos.dev
-  extensions:
-    description: Official system extensions, such as V(siderolabs/iscsi-tools).
-    type: list
-    elements: str
-    default: []
-  kernel_arguments:
-    description: Additional kernel arguments, in order.
-    type: list
-    elements: str
-    default: []
-  secure_boot:
-    description: Install the image for SecureBoot.
-    type: bool
-    default: false
-  pod_cidrs:
-    description: Networks of the pods.
-    type: list
-    elements: str
-    default: [10.244.0.0/16]
-  service_cidrs:
-    description: Networks of the services.
-    type: list
-    elements: str
-    default: [10.96.0.0/12]
-  machine_cidrs:
-    description: Networks that the machines live in. When given, kubelet and etcd take their addresses from these only.
-    type: list
-    elements: str
-    default: []
-  additional_sans:
-    description: Further names and addresses that the certificates of the Talos API and the Kubernetes API are valid for. O(vip) is always among them.
-    type: list
-    elements: str
-    default: []
-  vip:
-    description: Address that the control planes share, on layer 2.
-    type: str
-    default: ""
-  vip_link:
-    description: The link that carries O(vip), such as V(eth0). Needed with O(vip) on a control plane.
-    type: str
-    default: ""
-  registry_mirrors:
-    description: Mirrors by registry, each a list of URLs.
-    type: dict
-    default: {}
-  patches:
-    description: The user's patches, applied in this order.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      layer:
-        description: Name of the layer, for messages.
-        type: str
-        required: true
-      documents:
-        description:
-          - Strategic merge patches, each a dictionary or YAML text of one or more documents. Typed documents (such as C(LinkConfig)) are added or merged.
-          - "To remove what is there, give it the value C({$patch: delete})."
-        type: list
-        elements: raw
-        required: true
   talosctl:
     description: The program C(talosctl).
     type: str
@@ -152,15 +34,17 @@ options:
     description: Seconds after which the task gives up.
     type: int
     default: 60
+notes:
+  - With O(vip), a control plane needs O(vip_link) here, since no machine is asked which link holds its address.
+  - Version contracts V(v1.12) and V(v1.13) are supported.
 attributes:
   check_mode:
-    description: Renders and validates, and writes nothing.
     support: full
+    details: Renders and validates, and writes nothing. The secrets file may be missing then.
   diff_mode:
-    description: Shows, without secrets, what differs from the file at O(path).
     support: full
+    details: Shows, without secrets, what differs from the file at O(path).
   idempotent:
-    description: A second run changes nothing.
     support: full
 """
 

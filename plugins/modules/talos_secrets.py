@@ -16,6 +16,8 @@ description:
     Without a password it has mode 0600, and a warning says that it is not encrypted.
 author:
   - trinode.platform contributors (@trinode)
+extends_documentation_fragment:
+  - trinode.platform.attributes
 options:
   path:
     description: The file that holds the bundle. Its directory is made with mode 0700 when it is missing.
@@ -49,14 +51,11 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Predicts what would change, and changes nothing.
     support: full
   diff_mode:
-    description: Shows differences.
     support: none
     details: The file holds secrets only.
   idempotent:
-    description: A second run changes nothing.
     support: full
 """
 

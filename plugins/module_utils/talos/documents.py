@@ -115,14 +115,9 @@ def with_images(text: str, kept: list[KeptImage]) -> str:
     """The rendered configuration with the kept images in place; everything else stays byte for byte."""
     if not kept:
         return text
-    # Talos writes an image as one plain line; a component's image occurs nowhere else, so the lines can be exchanged.
-    replacements = {f"image: {image.rendered}": f"image: {image.running}" for image in kept}
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        bare = line.strip()
-        if bare in replacements:
-            lines[index] = line.replace(bare, replacements[bare])
-    return "\n".join(lines)
+    # Talos's encoder indents by four, so that a component's image is one line at the third level; images of a user's static pods stand deeper.
+    replacements = {f"        image: {image.rendered}": f"        image: {image.running}" for image in kept}
+    return "\n".join(replacements.get(line, line) for line in text.split("\n"))
 
 
 def _at(document: Document | None, path: tuple[str, ...]) -> str:
