@@ -37,7 +37,9 @@ _raw:
 """
 
 import difflib
+import functools
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -60,6 +62,8 @@ else:
 
 _ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _ROLES = os.path.join(_ROOT, "roles")
+_VAULT_MAGIC = b"$ANSIBLE_VAULT;"
+_YAML_KEY = re.compile(r"^[ -]*[\w./-]+:", re.MULTILINE)
 _OWN = tuple(os.path.join(_ROOT, part, "") for part in ("roles", "playbooks"))
 
 
@@ -94,10 +98,10 @@ class LookupModule(LookupBase):
         for variable in sorted(_ours(raw, name)):
             place = _place(raw, variable)
             if place is not None and not (common and variable in common and common[variable].get("origin") == place):
-                found[variable] = {**_value(templar, raw[variable]), "origin": place}
+                found[variable] = {**_value(templar, variable, raw[variable]), "origin": place}
         for setting in SETTINGS.values():
             if setting.scope in scopes and setting.name in defaults and setting.name not in found:
-                found[setting.name] = _value(templar, defaults[setting.name])
+                found[setting.name] = _value(templar, setting.name, defaults[setting.name])
         return {"name": str(name), "origin": _origin(name), "variables": found}
 
     def _declared(self) -> Iterator[str]:
@@ -153,14 +157,25 @@ def _trusted(default: Any) -> Any:
     return trust_as_template(default) if isinstance(default, str) else default
 
 
-def _value(templar: Any, raw: Any) -> dict[str, Any]:
+def _value(templar: Any, name: str, raw: Any) -> dict[str, Any]:
     """The value, or why there is none, or that it is secret."""
     try:
         value = templar.template(raw)
         secret = _is_secret(raw) or _is_secret(value)
     except AnsibleError as error:
         return {"error": _reason(error)}
-    return {"withheld": True} if secret else {"value": value}
+    return {"withheld": True} if secret else {"value": _outline(value) if name.endswith("_patches") else value}
+
+
+def _outline(patches: Any) -> Any:
+    """Patches without what they set, which may be a password that was put together from a secret. Keys and kinds are all that is judged."""
+    if isinstance(patches, Mapping):
+        return {key: _outline(value) for key, value in patches.items()}
+    if isinstance(patches, (list, tuple)):
+        return [_outline(value) for value in patches]
+    if isinstance(patches, str):
+        return "\n".join(_YAML_KEY.findall(patches)) or ("text" if patches else "")
+    return patches
 
 
 def _reason(error: BaseException) -> str:
@@ -171,8 +186,20 @@ def _reason(error: BaseException) -> str:
 
 
 def _is_secret(value: Any) -> bool:
-    """Whether it is, or holds, something that came out of Ansible Vault."""
+    """Whether it is, or holds, something that came out of Ansible Vault: a value of its own, or one of a file that is encrypted whole."""
     if isinstance(value, EncryptedString) or any(tag.is_tagged_on(value) for tag in _SECRET):
+        return True
+    origin = _ORIGIN.get_tag(value) if _ORIGIN else None
+    if origin is not None and origin.path and _is_vault_file(origin.path):
         return True
     inner: Iterable[Any] = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
     return any(_is_secret(element) for element in inner)
+
+
+@functools.cache
+def _is_vault_file(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_VAULT_MAGIC)) == _VAULT_MAGIC
+    except OSError:
+        return False

@@ -41,6 +41,7 @@ options:
 extends_documentation_fragment:
   - trinode.platform.attributes
   - trinode.platform.attributes.info
+  - trinode.platform.attributes.actiongroup_platform
 """
 
 EXAMPLES = r"""
