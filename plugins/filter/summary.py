@@ -1,0 +1,94 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The closing lines of a run: what there is, how to use it, and how long it took."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: summary
+short_description: The closing lines of a run
+author:
+  - trinode.platform contributors (@trinode)
+version_added: 1.0.0
+description:
+  - Takes the result of M(trinode.platform.gate) and returns lines for a person.
+positional: _input
+options:
+  _input:
+    description: Result of M(trinode.platform.gate).
+    type: dict
+    required: true
+  cluster_name:
+    description: The cluster's name.
+    type: str
+    required: true
+  endpoint:
+    description: URL of the Kubernetes API.
+    type: str
+    required: true
+  kubeconfig:
+    description: Where the kubeconfig lies.
+    type: str
+    required: true
+  talosconfig:
+    description: Where the talosconfig lies.
+    type: str
+    required: true
+  phases:
+    description: Name and start (seconds since the epoch) of every phase of this run, in order. May be empty.
+    type: list
+    elements: dict
+    required: true
+  now:
+    description: The end of the last phase, seconds since the epoch.
+    type: float
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Say what there is
+  ansible.builtin.debug:
+    msg: >-
+      {{ gate_result | trinode.platform.summary(cluster_name='home', endpoint='https://192.0.2.10:6443', kubeconfig='cluster/kubeconfig',
+      talosconfig='cluster/talosconfig', phases=[], now=0) }}
+"""
+
+RETURN = r"""
+_value:
+  description: Lines.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Callable, Mapping, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
+
+
+def summary(
+    gate: Mapping[str, Any],
+    *,
+    cluster_name: str,
+    endpoint: str,
+    kubeconfig: str,
+    talosconfig: str,
+    phases: Sequence[Mapping[str, Any]],
+    now: float,
+) -> list[str]:
+    """Lines for a person; see DOCUMENTATION."""
+    findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
+    state = "is well" if gate.get("passed") else f"has {len(findings)} findings"
+    lines = [f"Cluster {cluster_name} {state}.", *findings, "", *gate.get("table", []), ""]
+    lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]
+    ends = [*(float(phase["start"]) for phase in phases[1:]), now]
+    parts = [f"{phase['name']} {end - float(phase['start']):.0f} s" for phase, end in zip(phases, ends, strict=True)]
+    if parts:
+        lines += ["", f"Took {now - float(phases[0]['start']):.0f} s: {', '.join(parts)}"]
+    return lines
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"summary": summary}

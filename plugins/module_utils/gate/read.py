@@ -1,0 +1,110 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what the gate judges: machines and etcd through talosctl, nodes through the Kubernetes API, everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import EtcdView, MachineView, NodeView, View
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_etcd_alarms, parse_etcd_members, parse_etcd_status
+from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
+
+READ_SECONDS = 10.0
+"""A look that takes longer than this counts as one that failed."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where to read: addresses of the machines and of the control planes, and the credentials for them. ``checks`` are the names of the checks."""
+
+    checks: Sequence[str]
+    machines: Sequence[str]
+    endpoints: Sequence[str]
+    talosctl: str
+    talosconfig: str
+    kubeconfig: str
+
+
+def read(sources: Sources, deadline: Deadline) -> View:
+    """One look at everything that the checks need."""
+    limit = deadline.at_most(READ_SECONDS)
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        machines = pool.submit(_each, lambda address: _machine(sources, address, limit), sources.machines if "machines" in sources.checks else ())
+        etcd = pool.submit(_each, lambda address: _etcd(sources, address, limit), sources.endpoints if "etcd" in sources.checks else ())
+        nodes, problem = _nodes(sources, limit) if "nodes" in sources.checks else ((), "")
+        return View(machines=machines.result(), etcd=etcd.result(), nodes=nodes, nodes_problem=problem)
+
+
+def _each(function: Callable[[T], R], items: Sequence[T]) -> tuple[R, ...]:
+    if not items:
+        return ()
+    with ThreadPoolExecutor(max_workers=len(items)) as pool:
+        return tuple(pool.map(function, items))
+
+
+def _machine(sources: Sources, address: str, deadline: Deadline) -> MachineView:
+    machine = Machine(address, talosctl=sources.talosctl, talosconfig=sources.talosconfig)
+    state = observe(machine, subjects=["status", "system"], deadline=deadline)
+    if state.trust != "ours" or state.problem:
+        return MachineView(state)
+    try:
+        return MachineView(state, tuple(machine.client().services(deadline=deadline)))
+    except PlatformError as error:
+        return MachineView(state, services_problem=error.what)
+
+
+def _etcd(sources: Sources, address: str, deadline: Deadline) -> EtcdView:
+    client = Talosctl(address, program=sources.talosctl, talosconfig=sources.talosconfig)
+    try:
+        status = parse_etcd_status(client.run("etcd", "status", action="read the state of etcd", deadline=deadline).stdout)
+        members = parse_etcd_members(client.run("etcd", "members", action="read the members of etcd", deadline=deadline).stdout)
+        alarms = parse_etcd_alarms(client.run("etcd", "alarm", "list", action="read the alarms of etcd", deadline=deadline).stdout)
+    except PlatformError as error:
+        return EtcdView(address, problem=error.what)
+    return EtcdView(address, status, tuple(members), tuple(name for _member, name in alarms), "" if status else "it says nothing about itself")
+
+
+def _nodes(sources: Sources, deadline: Deadline) -> tuple[tuple[NodeView, ...], str]:
+    try:
+        client: Client = connect(sources.kubeconfig, deadline=deadline)
+        try:
+            items, _version = client.list("/api/v1/nodes")
+        finally:
+            client.close()
+    except PlatformError as error:
+        return (), error.what
+    return tuple(sorted((node(item) for item in items), key=lambda view: view.name)), ""
+
+
+def node(item: dict[str, object]) -> NodeView:
+    """A Node object of the Kubernetes API as the gate sees it."""
+    metadata, spec, status = (_dictionary(item, part) for part in ("metadata", "spec", "status"))
+    conditions = status.get("conditions")
+    ready: dict[str, object] = next((entry for entry in conditions if entry.get("type") == "Ready"), {}) if isinstance(conditions, list) else {}
+    addresses = status.get("addresses")
+    internal = next((entry.get("address") for entry in addresses if entry.get("type") == "InternalIP"), "") if isinstance(addresses, list) else ""
+    return NodeView(
+        name=str(metadata.get("name", "")),
+        ready=ready.get("status") == "True",
+        reason="" if ready.get("status") == "True" else str(ready.get("message") or ready.get("reason") or ""),
+        unschedulable=bool(spec.get("unschedulable")),
+        version=str(_dictionary(status, "nodeInfo").get("kubeletVersion", "")),
+        address=str(internal),
+    )
+
+
+def _dictionary(item: dict[str, object], key: str) -> dict[str, object]:
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}

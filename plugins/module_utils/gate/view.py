@@ -1,0 +1,71 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gate sees, and what it finds wrong with it. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus, ServiceState
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: which check found it, where, what, and what to do about it."""
+
+    check: str
+    where: str
+    problem: str
+    advice: str
+
+    def line(self) -> str:
+        """The finding as one plain line."""
+        return f"{self.check}: {self.where}: {self.problem}. {self.advice}".rstrip()
+
+    def as_values(self) -> dict[str, str]:
+        """The finding as a return value."""
+        return {"check": self.check, "where": self.where, "problem": self.problem, "advice": self.advice}
+
+
+@dataclass(frozen=True)
+class MachineView:
+    """A machine and its services. ``services_problem`` says why they could not be read."""
+
+    state: MachineState
+    services: tuple[ServiceState, ...] = ()
+    services_problem: str = ""
+
+
+@dataclass(frozen=True)
+class EtcdView:
+    """etcd as the member at ``address`` sees it. ``problem`` says why it could not be read; the rest is empty then."""
+
+    address: str
+    status: EtcdStatus | None = None
+    members: tuple[EtcdMember, ...] = ()
+    alarms: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A Kubernetes node. ``reason`` says in Kubernetes's words why it is not Ready; ``address`` is its InternalIP."""
+
+    name: str
+    ready: bool
+    reason: str
+    unschedulable: bool
+    version: str
+    address: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at everything that was asked for. A part that was not asked for is empty."""
+
+    machines: tuple[MachineView, ...] = ()
+    etcd: tuple[EtcdView, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
+    nodes_problem: str = field(default="")

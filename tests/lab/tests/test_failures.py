@@ -1,0 +1,93 @@
+"""What can go wrong on the way to a cluster, provoked: each ends within its deadline with one readable message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from driver import Lab, PlaybookRun
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def fresh(lab: Lab) -> Iterator[Lab]:
+    """Machines in maintenance mode. Tests of refusals leave them untouched, so they share them."""
+    lab.again()
+    yield lab
+
+
+def failed(run: PlaybookRun, *texts: str, within: float) -> None:
+    """The run failed in time, with every one of ``texts`` in what it printed, and without a traceback."""
+    assert run.returncode != 0
+    assert run.seconds < within
+    assert "Traceback" not in run.output
+    for text in texts:
+        assert text in run.output, run.output
+
+
+def machine(number: int, **settings: Any) -> dict[str, Any]:
+    """Extra variables that set ``machine_*`` on all machines, for tests that need only one machine to be wrong."""
+    return {f"machine_{name}": value for name, value in settings.items()} | {"number": number}
+
+
+def test_machine_off(fresh: Lab) -> None:
+    fresh.command("power", "off", "m2")
+    try:
+        failed(fresh.playbook("site.yml"), "m2", fresh.address(2), "does not answer", within=60)
+        assert fresh.changes() == [] or {event["event"] for event in fresh.changes()} <= {"power-off", "power-on"}
+    finally:
+        fresh.command("power", "on", "m2")
+        fresh.command("wait", "maintenance")
+
+
+def test_certificate_mismatch(fresh: Lab) -> None:
+    run = fresh.playbook("site.yml", variables={"machine_certificate_fingerprint": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
+    failed(run, "fingerprint", "machine_certificate_fingerprint", within=60)
+
+
+def test_install_disk_missing(fresh: Lab) -> None:
+    run = fresh.playbook("site.yml", variables={"machine_install_disk": {"serial": "NO-SUCH-DISK"}})
+    failed(run, "NO-SUCH-DISK", "machine_install_disk", "LAB-M1-SYS", within=60)
+
+
+def test_install_disk_ambiguous(fresh: Lab) -> None:
+    run = fresh.playbook("site.yml", variables={"machine_install_disk": {"type": "ssd"}})
+    failed(run, "machine_install_disk", "matches", within=60)
+
+
+def test_config_rejected(fresh: Lab) -> None:
+    run = fresh.playbook("site.yml", variables={"machine_patches": [{"machine": {"nodeLabelz": {"a": "b"}}}]})
+    failed(run, "nodeLabelz", "machine_patches", within=60)
+
+
+def test_image_that_cannot_be_pulled(lab: Lab) -> None:
+    lab.again()
+    lab.command("fault", "image-unpullable", "etcd")
+    run = lab.playbook("site.yml", variables={"trinode_cluster_timeout": 60, "trinode_machine_timeout": 60})
+    failed(run, "image", "etcd", within=180)
+    lab.command("fault", "image-pullable", "etcd")
+    finished = lab.playbook("site.yml")
+    assert finished.returncode == 0, finished.output
+
+
+def test_etcd_without_quorum(lab: Lab) -> None:
+    lab.again()
+    assert lab.playbook("playbooks/cluster.yml").returncode == 0
+    lab.command("power", "off", "m2")
+    lab.command("power", "off", "m3")
+    try:
+        failed(lab.playbook("playbooks/verify.yml", variables={"trinode_cluster_timeout": 20}), "etcd", "m2", "m3", within=90)
+    finally:
+        lab.command("power", "on", "m2")
+        lab.command("power", "on", "m3")
+
+
+def test_machine_of_another_cluster(lab: Lab) -> None:
+    lab.again()
+    assert lab.playbook("playbooks/cluster.yml").returncode == 0
+    events = len(lab.changes())
+    stranger = {"trinode_directory": str(lab.state / "another")}
+    failed(lab.playbook("site.yml", variables=stranger), "another cluster", within=60)
+    assert len(lab.changes()) == events
