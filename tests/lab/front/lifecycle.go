@@ -13,6 +13,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
 	cosiclient "github.com/cosi-project/runtime/pkg/state/protobuf/client"
+	"github.com/google/uuid"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
@@ -145,45 +146,51 @@ func (f *Front) restartAfterInstall() {
 
 // Bootstrap is passed on and recorded.
 func (m *machineService) Bootstrap(ctx context.Context, request *machine.BootstrapRequest) (*machine.BootstrapResponse, error) {
-	return recorded(ctx, m.Local, "bootstrap", Fields{}, func(ctx context.Context, connection *grpc.ClientConn) (*machine.BootstrapResponse, error) {
-		return machine.NewMachineServiceClient(connection).Bootstrap(ctx, request)
-	})
-}
+	var response *machine.BootstrapResponse
 
-// Reboot is passed on and recorded.
-func (m *machineService) Reboot(ctx context.Context, request *machine.RebootRequest) (*machine.RebootResponse, error) {
-	fields := Fields{"mode": strings.ToLower(request.GetMode().String())}
-
-	return recorded(ctx, m.Local, "reboot-request", fields, func(ctx context.Context, connection *grpc.ClientConn) (*machine.RebootResponse, error) {
-		return machine.NewMachineServiceClient(connection).Reboot(ctx, request)
-	})
-}
-
-// Shutdown is passed on and recorded.
-func (m *machineService) Shutdown(ctx context.Context, request *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
-	fields := Fields{"force": request.GetForce()}
-
-	return recorded(ctx, m.Local, "shutdown-request", fields, func(ctx context.Context, connection *grpc.ClientConn) (*machine.ShutdownResponse, error) {
-		return machine.NewMachineServiceClient(connection).Shutdown(ctx, request)
-	})
-}
-
-func recorded[T any](ctx context.Context, local *Local, event string, fields Fields, call func(context.Context, *grpc.ClientConn) (T, error)) (T, error) {
-	outgoing, connection, err := local.machine(ctx)
-
-	var response T
-
+	outgoing, connection, err := m.machine(ctx)
 	if err == nil {
-		response, err = call(outgoing, connection)
+		response, err = machine.NewMachineServiceClient(connection).Bootstrap(outgoing, request)
+	}
+
+	fields := Fields{}
+	if err != nil {
+		fields["error"] = err.Error()
+	}
+
+	m.front.timeline.Record("bootstrap", err == nil, fields)
+
+	return response, err
+}
+
+// Reboot has the machine stopped in order and started again by its supervisor: container mode refuses the call. All modes do the same.
+func (m *machineService) Reboot(ctx context.Context, request *machine.RebootRequest) (*machine.RebootResponse, error) {
+	actor, err := m.power(ctx, "reboot", Fields{"mode": strings.ToLower(request.GetMode().String())})
+
+	return &machine.RebootResponse{Messages: []*machine.Reboot{{ActorId: actor}}}, err
+}
+
+// Shutdown has the machine stopped in order by its supervisor: container mode refuses the call. Other than on metal, the node is not drained.
+func (m *machineService) Shutdown(ctx context.Context, request *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
+	actor, err := m.power(ctx, "poweroff", Fields{"force": request.GetForce()})
+
+	return &machine.ShutdownResponse{Messages: []*machine.Shutdown{{ActorId: actor}}}, err
+}
+
+// power gives the supervisor a command, records it, and returns an ID as Talos gives one to who asked.
+func (m *machineService) power(ctx context.Context, command string, fields Fields) (string, error) {
+	err := requireRole(ctx, role.Admin, role.Operator)
+	if err == nil {
+		err = m.front.supervisor.Do(command)
 	}
 
 	if err != nil {
 		fields["error"] = err.Error()
 	}
 
-	local.front.timeline.Record(event, err == nil, fields)
+	m.front.timeline.Record(command+"-request", err == nil, fields)
 
-	return response, err
+	return uuid.NewString(), err
 }
 
 // Reset leaves etcd when it is asked to be graceful, has the machine stop (all that Talos's container mode does in a reset), and once it

@@ -107,9 +107,9 @@ func (l *Local) machine(ctx context.Context) (context.Context, *grpc.ClientConn,
 	return metadata.NewOutgoingContext(ctx, sent), connection, nil
 }
 
-// requireRole refuses a caller without the role, as Talos does. Roles come from the certificate, or from metadata when another
+// requireRole refuses a caller who has none of the roles, as Talos does. Roles come from the certificate, or from metadata when another
 // machine's apid passes the call on.
-func requireRole(ctx context.Context, required role.Role) error {
+func requireRole(ctx context.Context, required ...role.Role) error {
 	received, _ := metadata.FromIncomingContext(ctx)
 	roles, _ := role.Parse(received[organizationsKey])
 
@@ -117,7 +117,7 @@ func requireRole(ctx context.Context, required role.Role) error {
 		roles, _ = role.Parse(received[constants.APIAuthzRoleMetadataKey])
 	}
 
-	if !roles.Includes(required) {
+	if !roles.IncludesAny(role.MakeSet(required...)) {
 		return status.Error(codes.PermissionDenied, "not authorized")
 	}
 

@@ -68,7 +68,9 @@ class _Writer:
         stub = self.layer({"usr/local/bin/stub": tools.STUB.program()}, {"pause": "usr/local/bin/stub"}, {})
         for name in KUBERNETES_PROGRAMS:
             self.image(name, tools.KUBERNETES_VERSION, [base, hyper], f"/usr/local/bin/{name}")
-        self.image("siderolabs/kubelet", tools.KUBERNETES_VERSION, [base, hyper], "/usr/local/bin/kubelet")
+        # Talos mounts its /run at the kubelet's /var/run, and looks for the socket of the CRI in /run: in Talos's image the one is a link to the other.
+        kubelet = self.layer({}, {"var/run": "/run"}, {})
+        self.image("siderolabs/kubelet", tools.KUBERNETES_VERSION, [base, hyper, kubelet], "/usr/local/bin/kubelet")
         self.image("etcd", ETCD_VERSION, [base, hyper], "/usr/local/bin/etcd")
         self.image("coredns/coredns", COREDNS_VERSION, [base, hyper], "/usr/local/bin/coredns")
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
