@@ -16,12 +16,15 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Com
 
 @dataclass(frozen=True)
 class Resource:
-    """One COSI resource: its id (``metadata.id``), what it says (``spec``), and in a watch what happened to it (created, updated, destroyed)."""
+    """One COSI resource: its id (``metadata.id``), what it says (``spec``), in a watch what happened to it (created, updated, destroyed).
+
+    ``created`` is the time as Talos prints it. Resources live in memory, so it changes with every boot.
+    """
 
     id: str
     spec: dict[str, Any] = field(default_factory=dict)
     event: str = ""
-    node: str = ""
+    created: str = ""
 
 
 class ResourceStream:
@@ -59,7 +62,8 @@ def resource(value: Any) -> Resource:
     spec = value.get("spec")
     if not isinstance(spec, dict):
         spec = {"text": spec} if isinstance(spec, str) else {}
-    return Resource(str(value["metadata"].get("id", "")), spec, str(value.get("event", "")), str(value.get("node", "")))
+    metadata = value["metadata"]
+    return Resource(str(metadata.get("id", "")), spec, str(value.get("event", "")), str(metadata.get("created", "")))
 
 
 def parse_table(text: str) -> list[dict[str, str]]:

@@ -96,11 +96,12 @@ class MachineState:
 
 @dataclass(frozen=True)
 class Status:
-    """The resource MachineStatus."""
+    """The resource MachineStatus. ``boot`` is the time at which this boot made it: another boot, another time."""
 
     stage: str = ""
     ready: bool = False
     unmet: tuple[str, ...] = field(default=())
+    boot: str = ""
 
 
 def read_status(resources: Sequence[Resource]) -> Status:
@@ -110,7 +111,7 @@ def read_status(resources: Sequence[Resource]) -> Status:
     spec = resources[0].spec
     status = spec.get("status") or {}
     unmet = tuple(f"{condition.get('name')}: {condition.get('reason')}" for condition in status.get("unmetConditions") or [])
-    return Status(str(spec.get("stage", "")), bool(status.get("ready")), unmet)
+    return Status(str(spec.get("stage", "")), bool(status.get("ready")), unmet, resources[0].created)
 
 
 def describe(found: Mapping[str, Sequence[Resource]]) -> dict[str, Any]:
@@ -158,6 +159,11 @@ def _system(found: Mapping[str, Sequence[Resource]]) -> dict[str, Any]:
 def _addresses(resources: Sequence[Resource]) -> list[str]:
     """Addresses others can reach: with prefix length, global scope."""
     return sorted(str(item.spec.get("address", "")) for item in resources if item.spec.get("scope") == "global")
+
+
+def link_of(address: str, resources: Sequence[Resource]) -> str:
+    """The link that holds this IP address, from the resources AddressStatus; empty when none does."""
+    return next((str(item.spec.get("linkName", "")) for item in resources if str(item.spec.get("address", "")).partition("/")[0] == address), "")
 
 
 # Links that Talos, containers and CNIs make for themselves.

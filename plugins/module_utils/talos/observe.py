@@ -39,6 +39,10 @@ class Machine:
             )
         return shown
 
+    def at(self, address: str) -> Machine:
+        """Another machine of the same cluster."""
+        return Machine(address, talosctl=self.talosctl, talosconfig=self.talosconfig)
+
     def client(self) -> Talosctl:
         """talosctl as administrator."""
         return Talosctl(self.address, program=self.talosctl, talosconfig=self.talosconfig)

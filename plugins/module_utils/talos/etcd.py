@@ -1,0 +1,77 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""etcd as its members see it, asked one by one and all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed
+from ansible_collections.trinode.platform.plugins.module_utils.talos import client_output
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus
+
+# etcd answers in milliseconds or, without quorum, not at all.
+ANSWER_SECONDS = 5.0
+NO_LEADER = "0" * 16
+
+
+@dataclass(frozen=True)
+class EtcdView:
+    """What one control plane says of etcd.
+
+    ``member_id`` is empty when the machine has no running member; ``status`` is None and ``problem`` says why when its etcd does not answer.
+    """
+
+    address: str
+    member_id: str = ""
+    members: tuple[EtcdMember, ...] = ()
+    status: EtcdStatus | None = None
+    alarms: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its member answers, has a leader, and reports no error."""
+        return self.status is not None and not self.problem and not self.status.errors and self.status.leader != NO_LEADER
+
+
+def observe_etcd(client: Talosctl, *, deadline: Deadline) -> EtcdView:
+    """The view of one machine. Never raises for a machine or an etcd that does not answer."""
+    try:
+        found = client.get("etcdmember", deadline=deadline)
+        member_id = next((str(item.spec.get("memberID", "")) for item in found), "")
+        if not member_id:
+            # Without a member the etcd calls would hang until they are cut off.
+            return EtcdView(client.address, problem="it has no running etcd member")
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            calls = [
+                pool.submit(client.run, "etcd", *words, action=f"read etcd {words[0]}", deadline=deadline, seconds=ANSWER_SECONDS)
+                for words in (("members",), ("status",), ("alarm", "list"))
+            ]
+            members, status, alarms = (call.result().stdout for call in calls)
+    except (ConnectionFailed, CommandError) as error:
+        return EtcdView(client.address, problem=error.what)
+    return EtcdView(
+        client.address,
+        member_id,
+        tuple(client_output.parse_etcd_members(members)),
+        client_output.parse_etcd_status(status),
+        tuple(client_output.parse_etcd_alarms(alarms)),
+    )
+
+
+def observe_all(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdView]:
+    """The views of all control planes, asked at once."""
+    with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
+        return list(pool.map(lambda client: observe_etcd(client, deadline=deadline), clients))
+
+
+def has_data(client: Talosctl, *, deadline: Deadline) -> bool:
+    """Whether etcd's data directory on the machine holds anything. Talos itself decides by this whether it may bootstrap. Raises when it cannot be read."""
+    listed = client.run("list", "/var/lib/etcd", action="look for etcd's data", deadline=deadline)
+    return bool(client_output.parse_names(listed.stdout))
