@@ -61,8 +61,8 @@ _value:
   elements: str
 """
 
-from collections.abc import Callable, Mapping, Sequence  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def summary(
@@ -77,12 +77,12 @@ def summary(
 ) -> list[str]:
     """Lines for a person; see DOCUMENTATION."""
     findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
-    state = "is well" if gate.get("passed") else f"has {len(findings)} findings"
-    lines = [f"Cluster {cluster_name} {state}.", *findings, "", *gate.get("table", []), ""]
+    state = "is well." if gate.get("passed") else "is not well:"
+    lines = [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), ""]
     lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]
-    ends = [*(float(phase["start"]) for phase in phases[1:]), now]
-    parts = [f"{phase['name']} {end - float(phase['start']):.0f} s" for phase, end in zip(phases, ends, strict=True)]
-    if parts:
+    if phases:
+        ends = [*(float(phase["start"]) for phase in phases[1:]), now]
+        parts = [f"{phase['name']} {end - float(phase['start']):.0f} s" for phase, end in zip(phases, ends, strict=True)]
         lines += ["", f"Took {now - float(phases[0]['start']):.0f} s: {', '.join(parts)}"]
     return lines
 

@@ -69,7 +69,7 @@ _CLUSTER = (
     _cluster(
         "cluster_endpoint",
         "str",
-        "https://{{ trinode_vip or (groups['machines'] | trinode.platform.control_plane_addresses(hostvars) | first) }}:6443",
+        "https://{{ trinode_vip or (groups['machines'] | trinode.platform.machine_addresses(hostvars, role='controlplane') | first) }}:6443",
         "URL of the Kubernetes API as machines and users reach it. By default the virtual address, else the first control plane.",
         constraint=constraints.https_url,
     ),

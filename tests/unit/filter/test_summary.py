@@ -25,5 +25,5 @@ def test_a_good_run_with_phases() -> None:
 def test_findings_are_listed_and_no_phases_give_no_times() -> None:
     gate = {"passed": False, "findings": [{"check": "etcd", "where": "cluster", "problem": "no leader", "advice": "Wait."}], "table": []}
     lines = summary(gate, **COMMON, phases=[], now=0)
-    assert lines[:2] == ["Cluster home has 1 findings.", "etcd: cluster: no leader"]
+    assert lines[:2] == ["Cluster home is not well:", "etcd: cluster: no leader"]
     assert not any(line.startswith("Took") for line in lines)

@@ -1,16 +1,18 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The addresses of an inventory's control planes, with the same defaults that the roles use for one machine."""
+"""The addresses of an inventory's machines, with the same defaults that the roles use for one machine."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: control_plane_addresses
-short_description: Addresses of the control plane machines of the inventory
+name: machine_addresses
+short_description: Addresses of machines of the inventory
+author:
+  - trinode.platform contributors (@trinode)
 version_added: 1.0.0
 description:
-  - Takes host names and C(hostvars) and returns the addresses of those that are control planes, in the order given.
+  - Takes host names and C(hostvars) and returns the machines' addresses, in the order given.
   - A machine's address is C(machine_address), or else C(ansible_host), or else its inventory name.
 positional: _input, hostvars
 options:
@@ -23,12 +25,16 @@ options:
     description: The variable C(hostvars).
     type: dict
     required: true
+  role:
+    description: Only machines of this C(machine_role). Empty takes all.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
 - name: Show the Talos endpoints
   ansible.builtin.debug:
-    msg: "{{ groups['machines'] | trinode.platform.control_plane_addresses(hostvars) }}"
+    msg: "{{ groups['machines'] | trinode.platform.machine_addresses(hostvars, role='controlplane') }}"
 """
 
 RETURN = r"""
@@ -39,17 +45,17 @@ _value:
   sample: [192.0.2.11, 192.0.2.12, 192.0.2.13]
 """
 
-from collections.abc import Callable, Iterable, Mapping  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 
-def control_plane_addresses(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Addresses of those of the machines ``names`` whose ``machine_role`` is ``controlplane`` (the default)."""
+def machine_addresses(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], role: str = "") -> list[str]:
+    """Addresses of the machines ``names``; with ``role``, of those with that ``machine_role`` (``controlplane`` where none is set)."""
     machines = ((name, hostvars[name]) for name in names)
     return [
         str(variables.get("machine_address") or variables.get("ansible_host") or name)
         for name, variables in machines
-        if variables.get("machine_role", "controlplane") == "controlplane"
+        if role in ("", variables.get("machine_role", "controlplane"))
     ]
 
 
@@ -57,4 +63,4 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"control_plane_addresses": control_plane_addresses}
+        return {"machine_addresses": machine_addresses}
