@@ -78,7 +78,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values
@@ -103,7 +103,8 @@ def run(task: Task) -> Outcome:
         )
     else:
         observed = task.params["machines_observed"]
-        findings = check_observed(inventory, observed)
+        cluster, _ = cluster_values(inventory)
+        findings = check_observed(inventory, observed, credentials_pending=credentials_pending(cluster))
         done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, install disk there."
     if findings:
         raise InputError(headline(findings), hint="\n" + lines(findings), details={"findings": len(findings)})

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _TALOS_VERSION = re.compile(r"v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?")
 _CONTRACT = re.compile(r"v\d+\.\d+")
@@ -152,10 +155,12 @@ def kernel_argument(value: str) -> Problem | None:
 
 
 def fingerprint(value: str) -> Problem | None:
-    """The SHA-256 of a certificate's public key in base64, as Talos prints it on the console."""
-    if re.fullmatch(r"[A-Za-z0-9+/]{43}=", value):
-        return None
-    return Problem(f"{value!r} is not a SHA-256 fingerprint", "Copy it from the machine's console in maintenance mode: 44 characters of base64.")
+    """The SHA-256 of a certificate's public key, as Talos prints it on the console, or in hexadecimal."""
+    try:
+        normalized_fingerprint(value)
+    except InputError as error:
+        return Problem(error.what, error.hint)
+    return None
 
 
 def registry_mirrors(value: dict[str, Any]) -> Problem | None:

@@ -96,3 +96,9 @@ def _secrets_file(cluster: Values, vault_password: str) -> Iterator[Finding]:
         vault.decrypt(text, vault_password, where=path)
     except (InputError, CommandError) as error:
         yield Finding(f"the secrets file {path}: {error.what}", error.hint, cluster.origin(name), variable=name)
+
+
+def credentials_pending(cluster: Values) -> bool:
+    """Whether the cluster has its secrets, and its talosconfig is still to be made from them (a fresh clone, say)."""
+    secrets, talosconfig = (os.path.expanduser(cluster.get(name) or "") for name in ("trinode_secrets_file", "trinode_talosconfig"))
+    return bool(talosconfig) and os.path.exists(secrets) and not os.path.exists(talosconfig)

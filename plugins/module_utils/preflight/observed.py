@@ -15,6 +15,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.preflight.constra
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values, cluster_values, machine_values
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
 
 Observed = Mapping[str, Any]
 """What talos_machine_info returns as ``machine``."""
@@ -24,21 +25,24 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "K
 _SIZE = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
-def check_observed(inventory: Inventory, observed: Mapping[str, Observed]) -> list[Finding]:
-    """Judge the machines in ``observed`` (by inventory name); with --limit these are not all."""
+def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, credentials_pending: bool = False) -> list[Finding]:
+    """Judge the machines in ``observed`` (by inventory name); with --limit these are not all.
+
+    ``credentials_pending``: there is a secrets file and no talosconfig yet.
+    """
     cluster, _ = cluster_values(inventory)
     machines, _ = machine_values(inventory)
     seen = [(machine, observed[machine.host.name]) for machine in machines if machine.host.name in observed]
     return arrange(
         [
-            *(finding for machine, found in seen for finding in _machine(cluster, machine, found)),
+            *(finding for machine, found in seen for finding in _machine(cluster, machine, found, credentials_pending=credentials_pending)),
             *_same_machine(seen),
             *_virtual_address(cluster, seen),
         ]
     )
 
 
-def _machine(cluster: Values, machine: Values, found: Observed) -> Iterator[Finding]:
+def _machine(cluster: Values, machine: Values, found: Observed, *, credentials_pending: bool) -> Iterator[Finding]:
     trust = found.get("trust")
     address = machine.get("machine_address")
     if trust == "unreachable":
@@ -53,12 +57,18 @@ def _machine(cluster: Values, machine: Values, found: Observed) -> Iterator[Find
         yield _about(machine, "machine_address", f"the machine does not answer at {address}{reason}", hint)
         return
     if trust == "foreign":
-        yield _about(
-            machine,
-            "machine_address",
-            f"the machine at {address} belongs to another cluster, or {cluster.get('trinode_talosconfig') or 'talosconfig'} is not this cluster's",
-            "Correct the address. If the machine is to join this cluster, reset it there first (talosctl reset); nothing here takes it over.",
-        )
+        # Until this cluster's talosconfig has been made from its secrets, its own machines look foreign too; talos_apply judges them then.
+        if not credentials_pending:
+            reason = f" ({found['problem']})" if found.get("problem") else ""
+            yield _about(
+                machine,
+                "machine_address",
+                f"the machine at {address} is configured and does not belong to this cluster{reason}",
+                "Correct the address. To take the machine over, reset it with its own cluster's talosconfig and boot it into maintenance mode.",
+            )
+        return
+    # One of ours that cannot be read now is booting, or wants credentials that are renewed in this run.
+    if found.get("problem"):
         return
     yield from _identity(machine, found)
     if cluster.get("trinode_talos_platform") == "metal":
@@ -76,7 +86,7 @@ def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
                 "Correct the address, or this setting if the machine was replaced.",
             )
     pinned, shown = machine.get("machine_certificate_fingerprint"), found.get("fingerprint")
-    if pinned and found.get("trust") == "maintenance" and shown and shown != pinned:
+    if pinned and found.get("trust") == "maintenance" and shown and shown != normalized_fingerprint(pinned):
         yield _about(
             machine,
             "machine_certificate_fingerprint",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Origin
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Host
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
@@ -82,3 +82,11 @@ def test_secrets_file_that_is_a_directory(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").mkdir()
     (finding,) = findings(tmp_path)
     assert "cannot be read: Is a directory" in finding
+
+
+@pytest.mark.parametrize(("present", "pending"), [((), False), (("secrets",), True), (("secrets", "talosconfig"), False), (("talosconfig",), False)])
+def test_credentials_pending(tmp_path: Path, present: tuple[str, ...], pending: bool) -> None:
+    for name in present:
+        (tmp_path / name).write_text("x")
+    values = {"trinode_secrets_file": str(tmp_path / "secrets"), "trinode_talosconfig": str(tmp_path / "talosconfig")}
+    assert credentials_pending(Values(Host("all", {}), values)) is pending

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import matches
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Host, Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed, matches
 
 DISK = {
     "path": "/dev/sda",
@@ -44,3 +45,25 @@ DISK = {
 )
 def test_matches(selector: dict[str, Any], expected: bool) -> None:
     assert matches(selector, DISK) is expected
+
+
+def inventory(**machine: str) -> Inventory:
+    return Inventory(Host("all", {}), (Host("m1", {name: Entry(value) for name, value in machine.items()}),))
+
+
+def test_before_the_talosconfig_is_made_from_the_secrets_nobody_is_foreign() -> None:
+    observed = {"m1": {"trust": "foreign", "problem": "it wants a client certificate"}}
+    assert len(check_observed(inventory(machine_address="192.0.2.11"), observed)) == 1
+    assert check_observed(inventory(machine_address="192.0.2.11"), observed, credentials_pending=True) == []
+
+
+def test_one_of_ours_that_cannot_be_read_now_is_not_refused() -> None:
+    observed = {"m1": {"trust": "ours", "problem": "the client certificate has expired", "uuid": ""}}
+    assert check_observed(inventory(machine_uuid="4c4c4544-0042-3510-8052-b4c04f4b4433"), observed) == []
+
+
+def test_a_fingerprint_may_be_given_in_hexadecimal() -> None:
+    observed = {"m1": {"trust": "maintenance", "fingerprint": "A" * 43 + "="}}
+    assert check_observed(inventory(machine_certificate_fingerprint=":".join(["00"] * 32)), observed) == []
+    (finding,) = check_observed(inventory(machine_certificate_fingerprint=":".join(["01"] * 32)), observed)
+    assert finding.variable == "machine_certificate_fingerprint"

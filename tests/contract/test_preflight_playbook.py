@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.trinode.platform.plugins.lookup import settings as lookup
 from ansible_collections.trinode.platform.plugins.module_utils.talos import vault
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = "playbooks/preflight.yml"
 
 HOSTS = """\
