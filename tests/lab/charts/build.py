@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Makes the lab's chart repository: one .tgz per chart and version, index.yaml, and images.txt with the images that they name.
+
+    build.py --out DIRECTORY
+
+Every chart is a double (see doubles.py and README.md). Same sources, same bytes. Needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cilium import CILIUM
+from doubles import Double, files, images
+
+DOUBLES: tuple[Double, ...] = (CILIUM,)
+_CREATED = "2026-01-01T00:00:00Z"
+
+
+def build(out: Path) -> None:
+    """Write the repository's files into ``out``, which is made when it is missing."""
+    out.mkdir(parents=True, exist_ok=True)
+    entries: dict[str, list[dict[str, object]]] = {}
+    names: set[str] = set()
+    for double in DOUBLES:
+        for version in double.versions:
+            content = files(double, version)
+            archive = _archive(double.name, content)
+            file = f"{double.name}-{version}.tgz"
+            (out / file).write_bytes(archive)
+            entry = {**json.loads(content["Chart.yaml"]), "created": _CREATED, "digest": hashlib.sha256(archive).hexdigest(), "urls": [file]}
+            entries.setdefault(double.name, []).insert(0, entry)
+            names |= images(double, version)
+    (out / "index.yaml").write_text(json.dumps({"apiVersion": "v1", "entries": entries, "generated": _CREATED}, indent=1))
+    (out / "images.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
+
+
+def _archive(name: str, content: dict[str, str]) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path, text in content.items():
+            data = text.encode()
+            member = tarfile.TarInfo(f"{name}/{path}")
+            member.size, member.mode = len(data), 0o644
+            archive.addfile(member, io.BytesIO(data))
+    return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="directory for the repository")
+    build(parser.parse_args().out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""How a chart double is written down, and what becomes of it: the files of a Helm chart.
+
+A double has the names, kinds and switches of the real chart and containers of the lab's stub program in place of the real ones. Text of the form
+"{{ ... }}" anywhere in an object is a Helm expression.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+STUB = "/usr/local/bin/stub"
+NOTICE = "A DOUBLE for tests, made by tests/lab/charts/build.py. It is not the real chart: its containers run a stub that only answers probes."
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Objects that go into one template file. ``when`` is a Helm condition (".Values.hubble.enabled"); empty means always."""
+
+    name: str
+    objects: Sequence[Object]
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class Double:
+    """One chart in some versions. ``parts`` gets the version; ``schema`` is a JSON schema for the values; ``refusals`` maps Helm conditions to messages."""
+
+    name: str
+    versions: Sequence[str]
+    values: Mapping[str, Any]
+    parts: Callable[[str], Sequence[Part]]
+    schema: Mapping[str, Any] | None = None
+    refusals: Mapping[str, str] | None = None
+    kubernetes: str = ">= 1.21.0-0"
+
+
+def files(double: Double, version: str) -> dict[str, str]:
+    """The chart's files by path."""
+    chart = {
+        "apiVersion": "v2",
+        "name": double.name,
+        "version": version,
+        "appVersion": version,
+        "description": NOTICE,
+        "kubeVersion": double.kubernetes,
+        "annotations": {"lab.trinode/double": "true"},
+    }
+    found = {"Chart.yaml": _json(chart), "values.yaml": _json(double.values)}
+    if double.schema is not None:
+        found["values.schema.json"] = _json(double.schema)
+    if double.refusals:
+        found["templates/validate.yaml"] = "".join(
+            f"{{{{- if {condition} }}}}{{{{ fail {json.dumps(text)} }}}}{{{{ end }}}}\n" for condition, text in double.refusals.items()
+        )
+    for part in double.parts(version):
+        text = "".join(f"---\n{_template(item)}" for item in part.objects)
+        found[f"templates/{part.name}.yaml"] = f"{{{{- if {part.when} }}}}\n{text}{{{{- end }}}}\n" if part.when else text
+    return found
+
+
+def images(double: Double, version: str) -> set[str]:
+    """Every image that the chart's containers name."""
+    return {match for part in double.parts(version) for item in part.objects for match in re.findall(r'"image": "([^"{]+)"', json.dumps(item))}
+
+
+def schema(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that wants the types of the default values, and accepts unknown keys, as most charts' schemas do."""
+    names: dict[type, list[str]] = {bool: ["boolean", "string"], int: ["integer"], str: ["string"], list: ["array"]}
+    properties = {}
+    for key, value in values.items():
+        properties[key] = schema(value) if isinstance(value, Mapping) else {"type": names[type(value)]} if type(value) in names else {}
+    return {"type": "object", "properties": properties}
+
+
+def metadata(name: str, namespaced: bool = True) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "{{ .Chart.Name }}"}
+    return {"name": name, **({"namespace": "{{ .Release.Namespace }}"} if namespaced else {}), "labels": labels}
+
+
+def container(name: str, image: str, port: int, *, arguments: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """A container of the stub that listens on ``port`` and is probed there."""
+    probe = {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 2}
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [STUB, *(arguments or ["serve"])],
+        "readinessProbe": probe,
+        "livenessProbe": {**probe, "periodSeconds": 30},
+        "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}},
+        **more,
+        "env": [{"name": "STUB_PORTS", "value": str(port)}, *more.get("env", [])],
+    }
+
+
+def workload(kind: str, name: str, containers: Sequence[Object], *, replicas: Any = None, pod: Mapping[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    """A DaemonSet, Deployment or StatefulSet whose pods have the label k8s-app."""
+    labels = {"k8s-app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": metadata(name),
+        "spec": {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, **(pod or {}), "containers": list(containers)}},
+            **spec,
+        },
+    }
+
+
+def service(name: str, selector: str, port: int, target: int, **spec: Any) -> dict[str, Any]:
+    ports = [{"name": "http", "port": port, "targetPort": target}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(name), "spec": {"selector": {"k8s-app": selector}, "ports": ports, **spec}}
+
+
+def account(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(name)}
+
+
+def cluster_role(name: str, rules: Sequence[Object]) -> list[Object]:
+    """A ClusterRole and its binding to the service account of the same name."""
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "{{ .Release.Namespace }}"}
+    common = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata(name, namespaced=False)}
+    return [{**common, "kind": "ClusterRole", "rules": list(rules)}, {**common, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]}]
+
+
+def _template(item: Object) -> str:
+    """The object as JSON, which is YAML too, with bare Helm expressions, so that they keep the type that they render to."""
+    return re.sub(r'"(\{\{[^"]*\}\})"', r"\1", _json(item))
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=1) + "\n"
