@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from trinode_lab.timeline import Timeline
 
 GIB = 1 << 30
 MAINTENANCE_SECONDS = 120.0
+CHARTS_BUILDER = Path(__file__).resolve().parents[1] / "charts" / "build.py"
 _DISKS = (("sda", "SYS", 20 * GIB), ("sdb", "OSD1", 10 * GIB), ("sdc", "OSD2", 10 * GIB))
 
 
@@ -100,6 +102,7 @@ def _prepare(settings: Settings) -> None:
     (settings.state / "unfinished").touch()
     for name in ("registry", "charts", "cluster"):
         (settings.state / name).mkdir()
+    subprocess.run([sys.executable, str(CHARTS_BUILDER), "--out", str(settings.state / "charts")], check=True)
     with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(f"{secrets.token_urlsafe(24)}\n")
     for machine in settings.machines:
