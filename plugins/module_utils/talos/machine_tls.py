@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_certificate import subject_public_key_info
 
 API_PORT = 50000
 PROBE_SECONDS = 3.0
@@ -89,7 +90,7 @@ def normalized_fingerprint(text: str) -> str:
 
 def spki_fingerprint(certificate: bytes) -> str:
     """talosctl's fingerprint of a certificate in DER: base64 of the SHA-256 of its SubjectPublicKeyInfo (siderolabs/crypto x509.SPKIFingerprint)."""
-    return base64.b64encode(hashlib.sha256(_subject_public_key_info(certificate)).digest()).decode()
+    return base64.b64encode(hashlib.sha256(subject_public_key_info(certificate)).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -138,24 +139,3 @@ def _network_problem(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens on port 50000"
     return (error.strerror or str(error)).lower()
-
-
-def _subject_public_key_info(certificate: bytes) -> bytes:
-    """Certificate ::= SEQUENCE { tbsCertificate SEQUENCE { [0] version, serial, signature, issuer, validity, subject, subjectPublicKeyInfo ...} }."""
-    _tag, body, _end = _element(certificate, 0)
-    _tag, position, _end = _element(certificate, body)
-    tag, _content, end = _element(certificate, position)
-    fields_before_key = 6 if tag == 0xA0 else 5
-    for _field in range(fields_before_key):
-        _tag, _content, position = _element(certificate, position)
-    _tag, _content, end = _element(certificate, position)
-    return certificate[position:end]
-
-
-def _element(data: bytes, position: int) -> tuple[int, int, int]:
-    """Tag, start of the content, and end of the DER element at ``position``."""
-    length, content = data[position + 1], position + 2
-    if length & 0x80:
-        count = length & 0x7F
-        length, content = int.from_bytes(data[content : content + count], "big"), content + count
-    return data[position], content, content + length
