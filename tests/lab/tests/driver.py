@@ -85,7 +85,13 @@ class Lab:
     def _environment_of_ansible(self) -> dict[str, str]:
         programs = self.command("bin").strip()
         path = os.pathsep.join((programs, str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        return {**self.environment, "PATH": path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        return {
+            **self.environment,
+            "PATH": path,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_VAULT_PASSWORD_FILE": str(self.state / "vault-password"),
+        }
 
     def playbook(self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab", private: Path | None = None) -> PlaybookRun:
         """Run a playbook of the checkout on this lab, to its end."""
