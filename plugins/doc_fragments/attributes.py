@@ -40,7 +40,7 @@ attributes:
     support: full
     details: It only reads.
   diff_mode:
-    support: not_applicable
+    support: N/A
     details: It only reads.
   idempotent:
     support: full

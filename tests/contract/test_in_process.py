@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from both_ways import CORES, Case, comparable, run, surroundings
+from both_ways import PLAYBOOK, Case, comparable, run, surroundings
 
 PROBE = "trinode_test.probe.probe"
 
@@ -58,9 +58,9 @@ DEFAULTS = [{"group/trinode_test.probe.probes": {"number": 5}, PROBE: {"number":
 Results = dict[str, dict[str, dict[str, Any]]]
 
 
-@pytest.fixture(scope="module", params=CORES)
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return run(request.param, CASES, tmp_path_factory.mktemp("ways"), {"module_defaults": DEFAULTS})
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return run(CASES, tmp_path_factory.mktemp("ways"), {"module_defaults": DEFAULTS})
 
 
 @pytest.mark.parametrize("case", [case.name for case in CASES])
@@ -110,10 +110,9 @@ HERE = {
 }
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_which_tasks_run_in_the_worker(core: str, tmp_path: Path) -> None:
+def test_which_tasks_run_in_the_worker(tmp_path: Path) -> None:
     cases = [probe(name, "where", keywords) for name, keywords in {**ELSEWHERE, **HERE, "plain": {}}.items()]
-    results = run(core, cases, tmp_path)["in_process"]
+    results = run(cases, tmp_path)["in_process"]
     got = {name: result["in_worker"] for name, result in results.items()}
     assert got == {**dict.fromkeys(ELSEWHERE, False), **dict.fromkeys(HERE, True), "plain": True}
 
@@ -125,9 +124,8 @@ def play(directory: Path, arguments: dict[str, Any], strategy: str = "linear") -
 
 
 @pytest.mark.parametrize("strategy", ["linear", "free"])
-@pytest.mark.parametrize("core", CORES)
-def test_progress_is_shown_to_a_terminal_alone(core: str, strategy: str, tmp_path: Path) -> None:
-    command = [str(CORES[core] / "bin" / "ansible-playbook"), str(play(tmp_path, {"do": "talk"}, strategy))]
+def test_progress_is_shown_to_a_terminal_alone(strategy: str, tmp_path: Path) -> None:
+    command = [str(PLAYBOOK), str(play(tmp_path, {"do": "talk"}, strategy))]
     quiet = subprocess.run(command, env=surroundings(tmp_path), capture_output=True, text=True, check=True, timeout=60)
     assert "waiting for etcd" not in quiet.stdout + quiet.stderr
     asked = subprocess.run(command, env={**surroundings(tmp_path), "TRINODE_PROGRESS": "1"}, capture_output=True, text=True, check=True, timeout=60)
@@ -165,10 +163,9 @@ def wait_until(condition: Any, seconds: float = 20) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux")
-@pytest.mark.parametrize("core", CORES)
-def test_a_killed_playbook_leaves_nothing_running(core: str, tmp_path: Path) -> None:
-    seconds = 100_000 + os.getpid() % 10_000 + list(CORES).index(core)
-    command = [str(CORES[core] / "bin" / "ansible-playbook"), str(play(tmp_path, {"do": "hang", "number": seconds}))]
+def test_a_killed_playbook_leaves_nothing_running(tmp_path: Path) -> None:
+    seconds = 100_000 + os.getpid() % 10_000
+    command = [str(PLAYBOOK), str(play(tmp_path, {"do": "hang", "number": seconds}))]
     with subprocess.Popen(command, env=surroundings(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: sleeping(seconds))
         process.kill()

@@ -1,0 +1,71 @@
+# make demo: the whole way on a lab of three machines.   make test: every check and test.   make help: the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help prerequisites setup demo down lint sanity unit contract oldest test-fast test-lab test test-chaos build
+
+BIN := .venv/bin
+LAB := $(BIN)/python tests/lab/lab
+PYTEST := $(BIN)/python -m pytest
+# Arguments for ansible-playbook in `make demo`, such as ARGS="--check --diff".
+ARGS ?=
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: ## Make the Python environments .venv and .venv-oldest
+	@tests/setup
+
+prerequisites:
+	@tests/prerequisites
+
+demo: prerequisites setup ## Bring up the lab's three machines and run site.yml on them
+	@echo "demo: building the lab's tools (the first time takes 10-20 minutes)"; $(LAB) build
+	@echo "demo: bringing up the machines"; $(LAB) up
+	@echo "demo: ansible-playbook site.yml -i inventory/lab $(ARGS)"; \
+	 PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" ansible-playbook site.yml -i inventory/lab $(ARGS)
+	@echo "demo: look around with 'tests/lab/lab status', end it with 'make down'"
+
+down: setup ## Take the lab down
+	@echo "down: ending the lab"; $(LAB) down
+
+lint: setup ## ruff, mypy, yamllint, ansible-lint (production profile)
+	@echo "lint: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "lint: mypy"; $(BIN)/mypy
+	@echo "lint: yamllint"; $(BIN)/yamllint --strict .
+	@echo "lint: ansible-lint"; PATH="$$PWD/$(BIN):$$PATH" ansible-lint --nocolor -q
+
+sanity: setup ## ansible-test sanity, as far as it runs without containers
+	@echo "sanity: ansible-test"; $(BIN)/python tests/sanity/run
+
+unit: setup ## Tests of pure code: seconds
+	@echo "unit: pytest"; $(PYTEST) tests/unit
+
+contract: prerequisites setup ## Tests against the real talosctl, Kubernetes API server and ansible-playbook
+	@echo "contract: building the tools they need"; $(LAB) build
+	@echo "contract: pytest"; $(PYTEST) tests/contract
+
+oldest: setup ## Unit and contract tests on the oldest ansible-core
+	@echo "oldest: pytest on $$(.venv-oldest/bin/ansible --version | head -1)"
+	@.venv-oldest/bin/python -m pytest tests/unit tests/contract
+
+test-fast: prerequisites lint ## What to run before a commit: lint, unit and contract tests; under 3 minutes
+	@echo "test-fast: building the tools they need"; $(LAB) build
+	@echo "test-fast: pytest"; $(PYTEST) tests/unit tests/contract
+
+test-lab: prerequisites setup ## End-to-end tests on the lab's machines
+	@echo "test-lab: building the lab's tools"; $(LAB) build
+	@echo "test-lab: pytest"; $(PYTEST) -m "not chaos" tests/lab/tests
+
+# The longest comes last, so that pytest's own count closes the output.
+test: prerequisites lint sanity ## Everything but chaos
+	@echo "test: building the lab's tools"; $(LAB) build
+	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest tests/unit tests/contract
+	@echo "test: all tests"; $(PYTEST) -m "not chaos" tests/unit tests/contract tests/lab/tests
+
+test-chaos: prerequisites setup ## The long ones: many interrupted runs
+	@echo "test-chaos: building the lab's tools"; $(LAB) build
+	@echo "test-chaos: pytest"; $(PYTEST) -m chaos tests
+
+build: setup ## Build the collection's archive
+	@$(BIN)/ansible-galaxy collection build --force

@@ -1,0 +1,116 @@
+"""Every module of ours gives the same result inside the Ansible worker and the ordinary way.
+
+The cases need no machine: what a module computes or refuses, and how it says that a machine is not there. A module without a row fails the test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from both_ways import CHECKOUT, Case, comparable, run
+from talosctl_program import talosctl
+
+MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
+NOWHERE = "127.0.0.1"  # nothing answers on the machines' ports there
+MISSING = {"talosctl": "/nonexistent/talosctl"}
+RENDER = {
+    "secrets_file": "{directory}/{way}/none.yaml",
+    "cluster_name": "lab",
+    "cluster_endpoint": "https://192.0.2.10:6443",
+    "contract": "v1.13",
+    "talos_version": "v1.13.8",
+    "kubernetes_version": "v1.36.3",
+    "hostname": "m1",
+    "patches": [{"layer": "all", "documents": [{"machine": {"sysctls": {"vm.max_map_count": "262144"}}}]}],
+}
+CHART = {
+    "name": "x",
+    "chart": "x",
+    "repository": "http://127.0.0.1:9/charts",
+    "version": "1.0.0",
+    "cache": "{directory}/{way}/charts",
+    "namespace": "x",
+    "kubernetes_version": "v1.36.3",
+    "timeout": 2,
+}
+CHECK = {"check_mode": True, "diff": True}
+
+# module: {what the case shows: (arguments, keywords of the task)}
+ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "gate": {
+        "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
+        "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["ceph"]}, {}),
+    },
+    "helm_template": {
+        "helm is missing": ({**CHART, "helm": "/nonexistent/helm"}, {}),
+    },
+    "image_schematic": {
+        "computed": ({"extensions": ["siderolabs/util-linux-tools"], "kernel_arguments": ["quiet"], "talos_version": "v1.13.8"}, {}),
+        "in check mode": ({"extensions": []}, CHECK),
+    },
+    "kube_apply": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "objects": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}]}, {}),
+        "no kind": ({"kubeconfig": "/nonexistent/kubeconfig", "manifests": "a: 1\n"}, {}),
+    },
+    "preflight": {
+        "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
+    },
+    "talos_config": {
+        "rendered with throw-away secrets": ({**RENDER, "talosctl": "{directory}/talosctl"}, CHECK),
+        "no secrets": ({**RENDER, "talosctl": "{directory}/talosctl", "path": "{directory}/{way}/m1.yaml"}, {}),
+    },
+    "talos_machine_info": {
+        "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
+        "talosctl is missing": ({"address": NOWHERE, **MISSING}, {}),
+    },
+    "talos_secrets": {
+        "predicted": ({"path": "{directory}/{way}/secrets.yaml", "contract": "v1.13", "talosctl": "{directory}/talosctl"}, CHECK),
+        "made, with a warning": ({"path": "{directory}/{way}/secrets.yaml", "contract": "v1.13", "talosctl": "{directory}/talosctl"}, {}),
+        "encrypted": ({"path": "{directory}/{way}/secrets.yaml", "vault_password": "hunter2hunter2"}, CHECK),
+        "two sources": ({"path": "{directory}/{way}/other.yaml", "import_file": "a", "import_machine_config": "b"}, {}),
+        "talosctl is missing": ({"path": "{directory}/{way}/other.yaml", "contract": "v1.13", **MISSING}, {}),
+    },
+}
+
+
+def cases(directory: Path) -> list[Case]:
+    """Every module's rows, and what can be asked of any module."""
+    listed = []
+    for module, rows in ROWS.items():
+        name = f"trinode.platform.{module}"
+        listed += [Case(f"{module}: no arguments", name, {}), Case(f"{module}: unknown option", name, {"no_such_option": 1})]
+        listed += [Case(f"{module}: {row}", name, filled(arguments, directory), keywords) for row, (arguments, keywords) in rows.items()]
+    return listed
+
+
+def filled(value: Any, directory: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(item, directory) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, directory) for item in value]
+    if isinstance(value, str):
+        return value.replace("{directory}", str(directory))
+    return value
+
+
+def test_every_module_has_a_row() -> None:
+    assert sorted(ROWS) == MODULES, "add rows for the new module to ROWS in tests/contract/test_both_ways.py"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Any]]]:
+    directory = tmp_path_factory.mktemp("ways")
+    (directory / "talosctl").symlink_to(talosctl())
+    return run(cases(directory), directory)
+
+
+@pytest.mark.parametrize("case", [case.name for case in cases(Path("/"))])
+def test_same_result(results: dict[str, dict[str, dict[str, Any]]], case: str) -> None:
+    in_process, ordinary = (comparable(results[way][case]) for way in ("in_process", "ordinary"))
+    assert in_process == ordinary
+    assert "hunter2" not in str(in_process)
+    if not case.endswith(("no arguments", "unknown option")):
+        assert "Unsupported parameters" not in in_process.get("msg", ""), "the row has an option that the module does not have"
+        assert "missing required" not in in_process.get("msg", ""), "the row lacks an option"
