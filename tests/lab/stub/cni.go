@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -53,9 +54,11 @@ type cniDouble struct {
 	server string
 	name   string
 	path   string // the configuration file, on the host
+	ready  atomic.Bool
 }
 
-// runCNI makes a node's pod network with the real CNI plugins: a point-to-point link per pod, and a host route to every other node's pod network.
+// runCNI makes a node's pod network with the real CNI plugins: a point-to-point link per pod, and a host route to every other node's pod network. It is
+// ready once the configuration is written.
 // Environment: NODE_NAME, KUBERNETES_SERVICE_HOST and _PORT (where the API server is reached without a service network), CNI_CONFIGURATION (path of the
 // file to write, on a host mount). It needs the host's network, NET_ADMIN and leave to list and watch nodes.
 func runCNI() error {
@@ -67,7 +70,7 @@ func runCNI() error {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(authority)
 
-	double := cniDouble{
+	double := &cniDouble{
 		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}},
 		server: "https://" + net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")),
 		name:   os.Getenv("NODE_NAME"),
@@ -77,7 +80,7 @@ func runCNI() error {
 		double.path = "/host/etc/cni/net.d/05-cilium.conflist"
 	}
 
-	go serve()
+	go serve(double.ready.Load)
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -97,7 +100,7 @@ func runCNI() error {
 }
 
 // follow lists the nodes and then watches them until the stream ends.
-func (d cniDouble) follow(ctx context.Context) error {
+func (d *cniDouble) follow(ctx context.Context) error {
 	response, err := d.get(ctx, "/api/v1/nodes")
 	if err != nil {
 		return err
@@ -148,7 +151,7 @@ func (d cniDouble) follow(ctx context.Context) error {
 	return lines.Err()
 }
 
-func (d cniDouble) get(ctx context.Context, path string) (*http.Response, error) {
+func (d *cniDouble) get(ctx context.Context, path string) (*http.Response, error) {
 	token, err := os.ReadFile(filepath.Join(account, "token"))
 	if err != nil {
 		return nil, err
@@ -176,13 +179,19 @@ func (d cniDouble) get(ctx context.Context, path string) (*http.Response, error)
 }
 
 // learn writes the configuration when the node is this one, and a route to its pods when it is another.
-func (d cniDouble) learn(n node) error {
+func (d *cniDouble) learn(n node) error {
 	if n.Spec.PodCIDR == "" {
 		return nil
 	}
 
 	if n.Metadata.Name == d.name {
-		return writeConfiguration(d.path, n.Spec.PodCIDR)
+		if err := writeConfiguration(d.path, n.Spec.PodCIDR); err != nil {
+			return err
+		}
+
+		d.ready.Store(true)
+
+		return nil
 	}
 
 	if address := n.address(); address != "" {
@@ -201,9 +210,11 @@ func writeConfiguration(path, network string) error {
 		"name":       "lab",
 		"plugins": []any{
 			map[string]any{"type": "ptp", "ipMasq": false, "mtu": 1400, "ipam": map[string]any{
-				"type":   "host-local",
-				"ranges": []any{[]any{map[string]any{"subnet": network}}},
-				"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
+				"type": "host-local",
+				// Gone with a reboot, as the pods are that hold the addresses.
+				"dataDir": "/run/cni-addresses",
+				"ranges":  []any{[]any{map[string]any{"subnet": network}}},
+				"routes":  []any{map[string]any{"dst": "0.0.0.0/0"}},
 			}},
 			map[string]any{"type": "portmap", "capabilities": map[string]any{"portMappings": true}},
 		},

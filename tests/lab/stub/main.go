@@ -36,7 +36,7 @@ func main() {
 	case "job":
 		fmt.Println("stub job:", strings.Join(os.Args[1:], " "))
 	default:
-		serve()
+		serve(func() bool { return true })
 	}
 }
 
@@ -58,14 +58,20 @@ func pause() {
 	}
 }
 
-// serve answers probes on every port that it is told.
-func serve() {
+// serve answers probes on every port that it is told: 200 when ready, else 503.
+func serve(ready func() bool) {
 	ports := os.Getenv("STUB_PORTS")
 	if ports == "" {
 		ports = "8080"
 	}
 
 	handler := http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
+		if !ready() {
+			http.Error(response, "not ready yet", http.StatusServiceUnavailable)
+
+			return
+		}
+
 		name, _ := os.Hostname()
 		fmt.Fprintln(response, name)
 	})
