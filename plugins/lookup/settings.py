@@ -10,8 +10,8 @@ author:
 short_description: What the inventory sets for this collection, by host, with the file and line of each
 version_added: 1.0.0
 description:
-  - Gathers the variables with this collection's prefixes (C(trinode_), C(machine_), C(component_)) that the user set for the run as a whole, for each host
-    of the groups C(machines) and C(components), and the defaults of those that were not set.
+  - Gathers the variables with this collection's prefixes (C(trinode_), C(machine_), C(component_), and each component's name) that the user set for the
+    run as a whole, for each host of the groups C(machines) and C(components), and the defaults of those that were not set.
   - It looks at the whole inventory, whatever C(--limit) says.
   - A variable whose template fails does not end the lookup; the reason stands in its place. A value that is encrypted with Ansible Vault is decrypted
     to see that it can be, and left out.
@@ -77,32 +77,20 @@ class LookupModule(LookupBase):
         if variables is None or "hostvars" not in variables:
             raise AnsibleError("The lookup trinode.platform.settings needs an inventory.")
         hostvars, groups = variables["hostvars"], variables["groups"]
-        cluster = self._host("localhost", hostvars, ("cluster", "anywhere"))
+        prefixes = (*PREFIXES, *(f"{name}_" for name in groups.get("components", ())))
+        derived = {name: _trusted(value) for name, value in self._load(os.path.join(_ROLES, "trinode", "vars", "main.yml")).items()}
+        hosts = _Hosts(self._templar, hostvars, prefixes, derived)
+        cluster = hosts.read("localhost", ("cluster", "anywhere"))
         common = {name: entry for name, entry in cluster["variables"].items() if name not in SETTINGS or SETTINGS[name].scope != "machine"}
         return [
             {
                 "cluster": {**cluster, "name": "all", "origin": None},
-                "machines": [self._host(name, hostvars, ("machine",), common) for name in groups.get("machines", ())],
-                "components": [self._host(name, hostvars, (), common) for name in groups.get("components", ())],
+                "machines": [hosts.read(name, ("machine",), common) for name in groups.get("machines", ())],
+                "components": [hosts.read(name, (), common) for name in groups.get("components", ())],
                 "declared": sorted(set(self._declared())),
                 "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
             }
         ]
-
-    def _host(self, name: str, hostvars: Any, scopes: tuple[str, ...], common: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One host: what the user set (but for what it has in ``common`` with the run as a whole), and the defaults of settings of these ``scopes``."""
-        raw = dict(hostvars.raw_get(name))
-        defaults = {setting.name: _trusted(setting.default) for setting in SETTINGS.values() if not setting.required}
-        templar = self._templar.copy_with_new_env(available_variables={**defaults, **raw, "hostvars": hostvars})
-        found = {}
-        for variable in sorted(_ours(raw, name)):
-            place = _place(raw, variable)
-            if place is not None and not (common and variable in common and common[variable].get("origin") == place):
-                found[variable] = {**_value(templar, variable, raw[variable]), "origin": place}
-        for setting in SETTINGS.values():
-            if setting.scope in scopes and setting.name in defaults and setting.name not in found:
-                found[setting.name] = _value(templar, setting.name, defaults[setting.name])
-        return {"name": str(name), "origin": _origin(name), "variables": found}
 
     def _declared(self) -> Iterator[str]:
         """Variables that the roles of this collection declare, in their argument specs or defaults."""
@@ -119,12 +107,35 @@ class LookupModule(LookupBase):
         return (self._loader.load_from_file(path) or {}) if os.path.exists(path) else {}
 
 
-def _ours(raw: Mapping[str, Any], host: str) -> Iterator[str]:
-    """Names with our prefixes, names so like them that they were probably meant to be, and the version of the component ``host``."""
-    for name in raw:
+class _Hosts:
+    """Reads hosts' variables. ``derived`` are variables that follow from settings and may be used in others."""
+
+    def __init__(self, templar: Any, hostvars: Any, prefixes: tuple[str, ...], derived: Mapping[str, Any]) -> None:
+        self._templar = templar
+        self._hostvars = hostvars
+        self._prefixes = prefixes
+        self._defaults = {setting.name: _trusted(setting.default) for setting in SETTINGS.values() if not setting.required}
+        self._derived = derived
+
+    def read(self, name: str, scopes: tuple[str, ...], common: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One host: what the user set (but for what it has in ``common`` with the run as a whole), and the defaults of settings of these ``scopes``."""
+        raw = dict(self._hostvars.raw_get(name))
+        available = {**self._defaults, **raw, **self._derived, "hostvars": self._hostvars}
+        templar = self._templar.copy_with_new_env(available_variables=available)
+        found = {}
+        for variable in sorted(filter(self._concerns_us, raw)):
+            place = _place(raw, variable)
+            if place is not None and not (common and variable in common and common[variable].get("origin") == place):
+                found[variable] = {**_value(templar, variable, raw[variable]), "origin": place}
+        for setting in SETTINGS.values():
+            if setting.scope in scopes and setting.name in self._defaults and setting.name not in found:
+                found[setting.name] = _value(templar, setting.name, self._defaults[setting.name])
+        return {"name": str(name), "origin": _origin(name), "variables": found}
+
+    def _concerns_us(self, name: str) -> bool:
+        """Whether it has a prefix of ours or a component's, or one so like ours that it was probably meant."""
         prefix, separator, _ = name.partition("_")
-        if name.startswith(PREFIXES) or name == f"{host}_version" or (separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8)):
-            yield name
+        return name.startswith(self._prefixes) or bool(separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8))
 
 
 def _place(raw: Mapping[str, Any], variable: str) -> dict[str, Any] | None:

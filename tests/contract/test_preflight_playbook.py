@@ -149,6 +149,14 @@ def test_the_example_inventory_passes(trial: Trial, tmp_path: Path) -> None:
     assert "Checked 3 machines and 1 component: settings, names" in output
 
 
+def test_values_may_use_what_follows_from_the_inventory(trial: Trial, tmp_path: Path) -> None:
+    trial.write(
+        "group_vars/all.yml", GOOD + 'trinode_cluster_endpoint: "https://{{ trinode_endpoints | last }}:{{ 6440 + 3 }}"\ncilium_values: {a: "{{ later }}"}\n'
+    )
+    code, output = trial.run(playbook=static_playbook(tmp_path))
+    assert code == 0, output
+
+
 def test_encrypted_values_stay_unseen(trial: Trial, tmp_path: Path) -> None:
     secret = "kL9-hidden-serial"
     block = textwrap.indent(vault.encrypt(secret, "opensesame"), "  ")

@@ -55,9 +55,7 @@ NAMES = {
 COMPONENT_PRODUCTS = {
     "cilium": "cilium",
     "rook_ceph": "rook",
-    "rook_ceph_cluster": "rook",
     "argo_cd": "argo_cd",
-    "argocd": "argo_cd",
 }
 """The product whose version a component's version is, by the component's name in the inventory."""
 

@@ -10,7 +10,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.preflight.invento
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.machines import check_machines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.names import check_names, check_scope
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.networks import check_networks
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values, failed_templates, machine_values
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values, machine_values
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.versions import check_versions
 
 
@@ -22,7 +22,6 @@ def check(inventory: Inventory) -> list[Finding]:
         [
             *cluster_findings,
             *machine_findings,
-            *failed_templates(inventory),
             *check_names(inventory),
             *check_scope(inventory),
             *check_machines(inventory.source, cluster, machines),

@@ -18,7 +18,7 @@ _ALIKE_WITHOUT_PREFIX = 0.85
 
 
 def check_names(inventory: Inventory) -> Iterator[Finding]:
-    """Variables that nothing reads: with our prefixes and unknown, or so like a setting that it must have been meant."""
+    """Variables that nothing reads: with our prefixes and unknown, or with others and so like a known one that it must have been meant."""
     known = sorted({*SETTINGS, *inventory.declared})
     for host in inventory.hosts:
         for name, entry in host.variables.items():

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.constraints import Problem, kernel_disk
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, Origin
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Host, Inventory
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import PREFIXES, SETTINGS, Setting
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import SETTINGS, Setting
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -70,14 +70,6 @@ def machine_values(inventory: Inventory) -> tuple[list[Values], list[Finding]]:
         values.append(judged)
         findings += problems
     return values, findings
-
-
-def failed_templates(inventory: Inventory) -> Iterator[Finding]:
-    """Variables that cannot be templated and are no settings: roles' own, or a component's version."""
-    for host in inventory.hosts:
-        for name, entry in host.variables.items():
-            if entry.error and name not in SETTINGS and (name in inventory.declared or not name.startswith(PREFIXES)):
-                yield _failed(name, entry, (host.name,) if host is not inventory.cluster else (), host.origin)
 
 
 def _failed(name: str, entry: Entry, hosts: tuple[str, ...], fallback: Origin) -> Finding:

@@ -3,10 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.compatibility import matrix, rules
 from ansible_collections.trinode.platform.plugins.module_utils.compatibility.version import Version
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 def version(text: str) -> Version:
@@ -96,3 +101,9 @@ def test_client(program: str, fits: bool) -> None:
 def test_every_row_names_a_product_that_people_can_read() -> None:
     products = {entry.product for entry in (*matrix.DENIED, *matrix.REQUIREMENTS)} | {need.product for entry in matrix.REQUIREMENTS for need in entry.needs}
     assert products | set(matrix.COMPONENT_PRODUCTS.values()) <= set(matrix.NAMES)
+
+
+@pytest.mark.parametrize("component", [name for name in matrix.COMPONENT_PRODUCTS if (ROLES / name / "defaults" / "main.yml").exists()])
+def test_what_our_roles_pin_is_not_denied(component: str) -> None:
+    pins = yaml.safe_load((ROLES / component / "defaults" / "main.yml").read_text())
+    assert rules.denied(matrix.COMPONENT_PRODUCTS[component], version(str(pins[f"{component}_version"]))) is None

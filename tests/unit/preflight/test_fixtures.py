@@ -80,7 +80,7 @@ def build(name: str) -> Inventory:
             _host(host, variables(host, GOOD_MACHINES.get(host, {}), overrides), ("machine",)) for host, overrides in machines.items() if overrides is not None
         ),
         components=tuple(_host(host, variables(host, {}, overrides), ()) for host, overrides in fixture.get("components", {"cilium": {}}).items()),
-        declared=frozenset({"machine_config_patches", "component_version"}),
+        declared=frozenset({"machine_config_patches", "component_version", "cilium_version", "cilium_values"}),
         source=SOURCE,
     )
 
