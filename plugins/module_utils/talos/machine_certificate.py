@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass
 
 _VALIDITY, _SUBJECT_PUBLIC_KEY_INFO = 3, 5
+_DIGITS = ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))
 _VERSION_TAG, _UTC_TIME_TAG = 0xA0, 0x17
 
 
@@ -73,5 +74,11 @@ def _element(data: bytes, position: int) -> tuple[int, int, int]:
 def _time(data: bytes, position: int) -> tuple[dt.datetime, int]:
     tag, content, end = _element(data, position)
     text = data[content:end].decode("ascii")
-    parsed = dt.datetime.strptime(f"{text[:-1]}+0000", "%y%m%d%H%M%S%z" if tag == _UTC_TIME_TAG else "%Y%m%d%H%M%S%z")
-    return parsed, end
+    # RFC 5280: two digits of the year mean 1950 to 2049; always in UTC, with seconds.
+    if tag == _UTC_TIME_TAG:
+        text = ("19" if text >= "50" else "20") + text
+    try:
+        year, month, day, hour, minute, second = (int(text[start:stop]) for start, stop in _DIGITS)
+        return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC), end
+    except ValueError as error:
+        raise ValueError("not a certificate") from error
