@@ -165,9 +165,14 @@ def test_encrypted_values_stay_unseen(trial: Trial, tmp_path: Path) -> None:
     trial.write("host_vars/m2.yml", vault.encrypt(f"machine_serial: {secret}\nmachine_hostname: Node_2\n", "opensesame"))
     trial.write("host_vars/m3.yml", 'machine_serial: "{{ hostvars.m1.machine_serial }}"\nmachine_patches: [{password: "x-{{ hostvars.m1.machine_serial }}"}]\n')
     (tmp_path / "password").write_text("opensesame\n")
-    code, output = trial.run("-vvvv", "--vault-password-file", str(tmp_path / "password"), playbook=static_playbook(tmp_path))
-    assert code == 0, output
-    assert secret not in output
+    shown = tmp_path / "shown.yml"
+    shown.write_text("- {hosts: m1, gather_facts: false, tasks: [{ansible.builtin.debug: {msg: \"{{ lookup('trinode.platform.settings') }}\"}}]}\n")
+    password = ("--vault-password-file", str(tmp_path / "password"))
+    for code, output in (trial.run("-vvvv", *password, playbook=static_playbook(tmp_path)), trial.run(*password, playbook=str(shown))):
+        assert code == 0, output
+        assert secret not in output
+    assert output.count("withheld: true") == 5
+    assert "127.0.0.11" in output, "what is not secret is there"
 
 
 def test_an_encrypted_value_without_password_is_a_finding(trial: Trial, tmp_path: Path) -> None:
