@@ -43,10 +43,10 @@ from ansible.plugins.lookup import LookupBase
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         self.set_options(var_options=variables, direct=kwargs)
-        return [password(self._loader._vault.secrets if self._loader else [], terms)]
+        return [password(self._loader._vault.secrets if self._loader else None, terms)]
 
 
-def password(secrets: list[tuple[str, Any]], identities: list[str]) -> str:
+def password(secrets: list[tuple[str, Any]] | None, identities: list[str]) -> str:
     """The password among a vault library's ``secrets``, which are pairs of identity and secret.
 
     With ``identities``, the first of them that has a secret; else the first secret. An empty string when there is none.

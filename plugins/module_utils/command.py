@@ -72,7 +72,8 @@ def started(argv: Sequence[str], *, environment: Mapping[str, str] | None = None
 
 def _start(argv: Sequence[str], environment: Mapping[str, str] | None, has_stdin: bool) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(  # noqa: PLW1509  preexec_fn is one system call, prepared before the fork
+        # Not AnsibleModule.run_command: deadlines, watches and whole process groups, and there may be no AnsibleModule.
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(argv),
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -82,7 +83,7 @@ def _start(argv: Sequence[str], environment: Mapping[str, str] | None, has_stdin
             errors="replace",
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  one system call, prepared before the fork
         )
     except FileNotFoundError as error:
         raise CommandError(f"the program {argv[0]!r} was not found", hint="Install it, or give its path.") from error
