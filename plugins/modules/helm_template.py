@@ -80,7 +80,7 @@ attributes:
     support: full
     details: Rendering changes nothing, so it is done in check mode too, and the cache of charts is filled.
   diff_mode:
-    support: not_applicable
+    support: N/A
     details: It changes nothing.
   idempotent:
     support: full

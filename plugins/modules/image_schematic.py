@@ -17,6 +17,7 @@ author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
   - trinode.platform.attributes
+  - trinode.platform.attributes.actiongroup_platform
 options:
   extensions:
     description: Official system extensions, such as V(siderolabs/iscsi-tools). Their order does not count.

@@ -30,7 +30,7 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: not_applicable
+    support: N/A
   idempotent:
     support: full
 seealso:

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - trinode.platform.render
   - trinode.platform.attributes
+  - trinode.platform.attributes.actiongroup_platform
 options:
   path:
     description:

@@ -18,6 +18,7 @@ author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
   - trinode.platform.attributes
+  - trinode.platform.attributes.actiongroup_platform
 options:
   path:
     description: The file that holds the bundle. Its directory is made with mode 0700 when it is missing.

@@ -32,6 +32,12 @@ def documentation(module: str) -> dict[str, Any]:
     return content
 
 
+def group_of(module: str) -> str:
+    """The action group of a module. A group holds what takes its common option, so that module_defaults can set that option for all of the group."""
+    loaded = importlib.import_module(f"ansible_collections.trinode.platform.plugins.modules.{module}")
+    return next((group for option, group in (("talosconfig", "talos"), ("kubeconfig", "kubernetes")) if option in loaded.ARGUMENT_SPEC), "platform")
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_is_routed_and_grouped(runtime: dict[str, Any], module: str) -> None:
     routing = runtime["plugin_routing"]
@@ -39,9 +45,8 @@ def test_every_module_is_routed_and_grouped(runtime: dict[str, Any], module: str
     plugin = f"{module}: {{action_plugin: trinode.platform.in_process}}"
     assert routing["action"].get(module) == {"redirect": "trinode.platform.in_process"}, f"meta/runtime.yml, plugin_routing.action: add `{action}`"
     assert routing["modules"].get(module) == {"action_plugin": "trinode.platform.in_process"}, f"meta/runtime.yml, plugin_routing.modules: add `{plugin}`"
-    groups = runtime["action_groups"]
-    homes = [name for name in groups if module in groups[name]]
-    assert homes in (["platform"], ["talos"], ["kubernetes"]), f"meta/runtime.yml, action_groups: add `- {module}` to one of platform, talos, kubernetes"
+    homes = [name for name, members in runtime["action_groups"].items() if module in members]
+    assert homes == [group_of(module)], f"meta/runtime.yml, action_groups: add `- {module}` to {group_of(module)}, and to no other"
 
 
 def test_nothing_is_routed_that_is_not_there(runtime: dict[str, Any]) -> None:
@@ -56,15 +61,15 @@ def test_platform_holds_the_other_groups(runtime: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_documents_what_it_supports(runtime: dict[str, Any], module: str) -> None:
+def test_every_module_documents_what_it_supports(module: str) -> None:
     content = documentation(module)
     fragments = content.get("extends_documentation_fragment", [])
     documented = set(content.get("attributes", {}))
     if "trinode.platform.attributes.info" in fragments:
         documented |= ATTRIBUTES
     assert documented >= ATTRIBUTES, f"document the attributes {sorted(ATTRIBUTES - documented)}"
-    group = next(name for name, members in runtime["action_groups"].items() if module in members)
-    assert {"trinode.platform.attributes", f"trinode.platform.attributes.actiongroup_{group}"} <= set(fragments)
+    for fragment in ("trinode.platform.attributes", f"trinode.platform.attributes.actiongroup_{group_of(module)}"):
+        assert fragment in fragments, f"extends_documentation_fragment: add `- {fragment}`"
 
 
 @pytest.mark.parametrize("path", PYTHON)
