@@ -40,7 +40,9 @@ class Talosctl:
         argv = [self.program, *arguments, "--nodes", self.address]
         if self.insecure:
             return [*argv, "--insecure"]
-        return [*argv, "--endpoints", self.address, "--talosconfig", self.talosconfig or os.devnull]
+        # talosctl makes an empty file where there is none.
+        talosconfig = self.talosconfig if os.path.exists(self.talosconfig) else os.devnull
+        return [*argv, "--endpoints", self.address, "--talosconfig", talosconfig]
 
     def run(self, *arguments: str, action: str, deadline: Deadline, seconds: float = CALL_SECONDS) -> command.CommandResult:
         """Call talosctl once; ``action`` says in words what for. Raises what explain_failure makes of the failure; Unreachable after ``seconds``."""
