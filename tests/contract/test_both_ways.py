@@ -35,6 +35,16 @@ CHART = {
     "kubernetes_version": "v1.36.3",
     "timeout": 2,
 }
+CREDENTIALS = {
+    "secrets_file": "{directory}/{way}/none.yaml",
+    "vault_password": "hunter2hunter2",
+    "cluster_name": "lab",
+    "cluster_endpoint": "https://192.0.2.10:6443",
+    "endpoints": [NOWHERE],
+    "talosconfig": "{directory}/{way}/talosconfig",
+    "talosctl": "{directory}/talosctl",
+    "timeout": 2,
+}
 CHECK = {"check_mode": True, "diff": True}
 
 # module: {what the case shows: (arguments, keywords of the task)}
@@ -57,13 +67,33 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "preflight": {
         "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
     },
+    "talos_apply": {
+        "secrets missing, in check mode": ({"address": NOWHERE, "render": RENDER, "talosctl": "{directory}/talosctl", "timeout": 2}, CHECK),
+        "two sources": ({"address": NOWHERE, "render": RENDER, "config_file": "x"}, {}),
+        "no source": ({"address": NOWHERE}, {}),
+    },
+    "talos_bootstrap": {
+        "not among the endpoints": ({"address": NOWHERE, "talosconfig": "/nonexistent", "endpoints": ["192.0.2.11"], **MISSING}, {}),
+        "no talosconfig": ({"address": NOWHERE, "talosconfig": "/nonexistent", "endpoints": [NOWHERE], **MISSING}, {}),
+    },
     "talos_config": {
         "rendered with throw-away secrets": ({**RENDER, "talosctl": "{directory}/talosctl"}, CHECK),
         "no secrets": ({**RENDER, "talosctl": "{directory}/talosctl", "path": "{directory}/{way}/m1.yaml"}, {}),
     },
+    "talos_credentials": {
+        "no secrets": (CREDENTIALS, {}),
+        "no secrets, in check mode": (CREDENTIALS, CHECK),
+    },
+    "talos_etcd_info": {
+        "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),
+    },
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
         "talosctl is missing": ({"address": NOWHERE, **MISSING}, {}),
+    },
+    "talos_reset": {
+        "no talosconfig": ({"address": NOWHERE, "talosconfig": "/nonexistent", "confirm": "m1", "timeout": 2, **MISSING}, {}),
+        "wrong choice": ({"address": NOWHERE, "talosconfig": "/nonexistent", "confirm": "m1", "wipe": "nothing"}, {}),
     },
     "talos_secrets": {
         "predicted": ({"path": "{directory}/{way}/secrets.yaml", "contract": "v1.13", "talosctl": "{directory}/talosctl"}, CHECK),
