@@ -25,6 +25,7 @@ type Front struct {
 	inventory     *Inventory
 	timeline      *Timeline
 	supervisor    *Supervisor
+	configuration string // the machine's configuration in its STATE, a file
 	port          string
 	redirect      bool
 	installReboot bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -125,23 +126,46 @@ func (m *machineService) installDisk(ctx context.Context, provider config.Provid
 	return &disk, nil
 }
 
-// restartAfterInstall has the machine restarted as Talos does after an installation.
+// restartAfterInstall has the machine restarted as Talos does after an installation: before it has taken up its configuration, but after
+// it has written it to its state.
 func (f *Front) restartAfterInstall() {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 
-	// The machine has written the configuration to its state when it leaves maintenance mode.
-	if err := f.WaitForStage(ctx, func(stage Stage) bool { return stage != StageMaintenance }); err != nil {
-		log.Printf("restart after installation: the machine stays in maintenance mode: %v", err)
+	err := f.waitForConfiguration(ctx)
+	if err == nil {
+		err = f.supervisor.PowerCycle(ctx)
 	}
 
-	if err := f.supervisor.Do("reboot"); err != nil {
+	fields := Fields{}
+
+	if err != nil {
 		log.Printf("restart after installation: %v", err)
 
-		return
+		fields["error"] = err.Error()
 	}
 
-	f.timeline.Record("install-reboot", true, nil)
+	f.timeline.Record("install-reboot", err == nil, fields)
+}
+
+// waitForConfiguration waits until the machine's STATE has a whole configuration.
+func (f *Front) waitForConfiguration(ctx context.Context) error {
+	for {
+		content, err := os.ReadFile(f.configuration)
+		if err == nil {
+			var provider config.Provider
+
+			if provider, err = configloader.NewFromBytes(content); err == nil && provider.RawV1Alpha1() != nil {
+				return nil
+			}
+		}
+
+		select {
+		case <-time.After(pollInterval):
+		case <-ctx.Done():
+			return fmt.Errorf("no configuration in %s: %w", f.configuration, errors.Join(err, ctx.Err()))
+		}
+	}
 }
 
 // Bootstrap is passed on and recorded.

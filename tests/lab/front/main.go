@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 )
 
 var rawCodec = proxy.Codec()
@@ -39,6 +40,7 @@ func run() error {
 		timelinePath  = flag.String("timeline", "", "file that events are appended to, JSON lines")
 		disks         = flag.String("disks", "", "disks.json")
 		control       = flag.String("control", "", "unix socket of the machine's supervisor")
+		machineState  = flag.String("machine-state", "", "the machine's STATE (default: the directory state beside disks.json)")
 		redirect      = flag.Bool("redirect", true, "lead calls from inside the machine to its own address here as well (nft)")
 		installReboot = flag.Bool("install-reboot", true, "restart the machine after an installation, as on metal")
 	)
@@ -53,6 +55,10 @@ func run() error {
 
 	if *authorities == "" {
 		*authorities = filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(filepath.Clean(*stateDir)))), "authorities")
+	}
+
+	if *machineState == "" {
+		*machineState = filepath.Join(filepath.Dir(*disks), "state")
 	}
 
 	_, port, err := net.SplitHostPort(*listen)
@@ -76,6 +82,7 @@ func run() error {
 		inventory:     inventory,
 		timeline:      &Timeline{path: *timelinePath, machine: *machineName},
 		supervisor:    &Supervisor{socket: *control},
+		configuration: filepath.Join(*machineState, constants.ConfigFilename),
 		port:          port,
 		redirect:      *redirect,
 		installReboot: *installReboot,

@@ -60,13 +60,20 @@ class Machines:
         return disks
 
     def resources(self, kind: str, *options: str, number: int = 1) -> dict[str, dict[str, Any]]:
-        """Resources of a kind: ID -> spec."""
-        output = self.run("get", kind, *options, "--nodes", self.lab.address(number), "--output", "json").stdout
-        decoder, position, found = json.JSONDecoder(), 0, {}
-        while position < len(output.rstrip()):
-            resource, position = decoder.raw_decode(output, position + len(output[position:]) - len(output[position:].lstrip()))
+        """Resources of a kind: ID -> spec. The output is one JSON document after the other."""
+        output = self.run("get", kind, *options, "--nodes", self.lab.address(number), "--output", "json").stdout.strip()
+        found = {}
+        while output:
+            resource, end = json.JSONDecoder().raw_decode(output)
             found[resource["metadata"]["id"]] = resource["spec"]
+            output = output[end:].lstrip()
         return found
+
+    def volumes(self, *options: str) -> list[str]:
+        """Labels of the system disk's partitions, in their order."""
+        found = self.resources("discoveredvolumes", *options).values()
+        partitions = [spec for spec in found if spec.get("parent") == SYSTEM_DISK]
+        return [spec["partition_label"] for spec in sorted(partitions, key=lambda spec: int(spec["offset"]))]
 
     def apply(self, install: dict[str, Any] | None, *options: str, number: int = 1, check: bool = True) -> subprocess.CompletedProcess[str]:
         patch = json.dumps({"machine": {"install": install or {}}})
@@ -77,8 +84,18 @@ class Machines:
         self.apply({"diskSelector": {"serial": self.disks(number)[0]["serial"]}}, "--insecure", number=number)
         wait_for(lambda: self.run("version", "--short", "--nodes", self.lab.address(number), check=False, timeout=10).returncode == 0, 60)
 
-    def wait_for_maintenance(self, number: int = 1) -> None:
-        wait_for(lambda: self.run("get", "disks", "--insecure", "--nodes", self.lab.address(number), check=False, timeout=10).returncode == 0, 60)
+    def in_maintenance(self, number: int = 1) -> bool:
+        return self.run("get", "disks", "--insecure", "--nodes", self.lab.address(number), check=False, timeout=10).returncode == 0
+
+    def reset(self, *options: str, number: int = 1) -> None:
+        """Reset a running machine, and wait until it is in maintenance mode again."""
+        self.run("reset", "--reboot", "--wait=false", *options, "--nodes", self.lab.address(number))
+        wait_for(lambda: self.in_maintenance(number), 90)
+
+    def reboot_in_maintenance(self) -> None:
+        boots = len(self.events("boot"))
+        self.lab.command("power", "reboot", "m1")
+        wait_for(lambda: len(self.events("boot")) > boots and self.in_maintenance(), 90)
 
     def certificate(self, number: int = 1) -> x509.Certificate:
         return x509.load_pem_x509_certificate(ssl.get_server_certificate((self.lab.address(number), 50000), timeout=10).encode())
@@ -102,7 +119,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     work = tmp_path_factory.mktemp("front")
-    lab = Lab(name="front", network=os.environ.get("TRINODE_TEST_FRONT_NETWORK", "10.9.0.0/24"), state=work / "state", machines=2)
+    lab = Lab(name="front", network=os.environ.get("TRINODE_TEST_FRONT_NETWORK", "10.83.0.0/24"), state=work / "state", machines=2)
     lab.up()
     try:
         yield Machines(lab, work)
@@ -112,42 +129,46 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @pytest.fixture
 def maintenance(machines: Machines) -> Machines:
-    """The first machine in maintenance mode, its disks empty."""
-    if machines.resources_in_maintenance_or_none() is None:
-        machines.run("reset", "--graceful=false", "--reboot", "--wait=false", "--nodes", machines.lab.address(1))
-        machines.wait_for_maintenance()
+    """The first machine in maintenance mode, without a system."""
+    if not machines.in_maintenance():
+        machines.reset("--graceful=false")
     return machines
 
 
 @pytest.fixture
 def running(machines: Machines) -> Machines:
     """The first machine, running its configuration."""
-    if machines.resources_in_maintenance_or_none() is not None:
+    if machines.in_maintenance():
         machines.install()
     return machines
 
 
 def test_disks_in_maintenance(maintenance: Machines) -> None:
     found = maintenance.resources("disks", "--insecure")
+    assert set(found) == {disk["name"] for disk in maintenance.disks()}
     for disk in maintenance.disks():
         spec = found[disk["name"]]
-        assert (spec["serial"], spec["wwid"], spec["size"]) == (disk["serial"], disk["wwid"], disk["size_bytes"])
+        assert (spec["serial"], spec["wwid"], spec["size"], spec["transport"]) == (disk["serial"], disk["wwid"], disk["size_bytes"], disk["transport"])
         assert f"/dev/disk/by-id/{disk['by_id'][0]}" in spec["symlinks"]
-    assert len(found) == len(maintenance.disks())
     assert set(maintenance.resources("discoveredvolumes", "--insecure")) == set(found)
+    assert set(maintenance.resources("blockdevices", "--insecure")) == set(found)
     assert maintenance.resources("systemdisk", "--insecure") == {}
 
 
-def test_leftovers_are_found(maintenance: Machines) -> None:
-    """By their content, and at once."""
+def test_leftovers_are_found_and_wiped(maintenance: Machines) -> None:
     disk = maintenance.disks()[1]
-    magic = {8: b"\x53\xef"}  # of ext2/3/4, at offset 56 of the superblock
-    del magic
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "leftover", disk["path"], "64M"], check=True, timeout=60)
-    wait_for(lambda: maintenance.resources("discoveredvolumes", "--insecure")[disk["name"]].get("label") == "leftover", 5)
-    assert maintenance.resources("discoveredvolumes", "--insecure")[disk["name"]]["name"] == "ext4"
+    with Path(disk["path"]).open("r+b") as file:
+        file.seek(512)
+        file.write(b"LABELONE" + (1).to_bytes(8, "little") + bytes(4) + (32).to_bytes(4, "little") + b"LVM2 001" + b"x" * 32)
+
+    def found() -> str:
+        name: str = maintenance.resources("discoveredvolumes", "--insecure")[disk["name"]]["name"]
+        return name
+
+    wait_for(lambda: found() == "lvm2-pv", 5)
     maintenance.run("wipe", "disk", disk["name"], "--insecure", "--nodes", maintenance.lab.address(1))
-    assert maintenance.resources("discoveredvolumes", "--insecure")[disk["name"]]["name"] == ""
+    assert found() == ""
+    assert maintenance.events("disk-wiped")[-1]["serial"] == disk["serial"]
 
 
 def test_fingerprint_is_stable(maintenance: Machines) -> None:
@@ -155,14 +176,108 @@ def test_fingerprint_is_stable(maintenance: Machines) -> None:
     selector = {"diskSelector": {"serial": maintenance.disks()[0]["serial"]}}
     maintenance.apply(selector, "--insecure", "--dry-run", "--cert-fingerprint", fingerprint)
     wrong = base64.b64encode(bytes(32)).decode()
-    assert "fingerprint" in maintenance.apply(selector, "--insecure", "--dry-run", "--cert-fingerprint", wrong, check=False).stderr
+    assert "doesn't match the provided fingerprints" in maintenance.apply(selector, "--insecure", "--dry-run", "--cert-fingerprint", wrong, check=False).stderr
 
-    maintenance.lab.command("power", "reboot", "m1")
-    wait_for(lambda: len(maintenance.events("stage", 1)) >= 0 and maintenance.run("get", "disks", "--insecure", "--nodes", maintenance.lab.address(1), check=False).returncode == 0, 60)
+    maintenance.reboot_in_maintenance()
     assert maintenance.fingerprint() == fingerprint
 
     maintenance.install()
     assert maintenance.fingerprint() != fingerprint
-    maintenance.run("reset", "--graceful=false", "--reboot", "--wait=false", "--nodes", maintenance.lab.address(1))
-    maintenance.wait_for_maintenance()
+    maintenance.reset("--graceful=false")
     assert maintenance.fingerprint() == fingerprint
+
+
+def test_certificate_fault(maintenance: Machines) -> None:
+    fingerprint = maintenance.fingerprint()
+    fault = Path(maintenance.facts["machines"][0]["directory"]) / "front" / "certificate-fault"
+    fault.touch()
+    try:
+        assert maintenance.fingerprint() != fingerprint
+    finally:
+        fault.unlink()
+    assert maintenance.fingerprint() == fingerprint
+
+
+@pytest.mark.parametrize(
+    ("install", "text"),
+    [
+        (None, "either install disk or diskSelector should be defined"),
+        ({"diskSelector": {"serial": "NO-SUCH"}}, "no disks matched the expression"),
+        ({"disk": "/dev/nvme9n1"}, "/dev/nvme9n1: no such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("options", [["--insecure"], ["--insecure", "--dry-run"]])
+def test_wrong_install_disk_is_refused(maintenance: Machines, install: dict[str, Any] | None, text: str, options: list[str]) -> None:
+    changes = maintenance.lab.changes()
+    refused = maintenance.apply(install, *options, check=False)
+    assert refused.returncode != 0
+    assert "InvalidArgument" in refused.stderr
+    assert text in refused.stderr
+    assert maintenance.lab.changes() == changes
+    assert maintenance.in_maintenance()
+    assert maintenance.volumes("--insecure") == []
+
+
+def test_dry_run_changes_nothing(maintenance: Machines) -> None:
+    changes = maintenance.lab.changes()
+    maintenance.apply({"disk": f"/dev/disk/by-id/{maintenance.disks()[0]['by_id'][0]}"}, "--insecure", "--dry-run")
+    event = maintenance.events("apply-configuration")[-1]
+    assert (event["dry_run"], event["stage"]) == (True, "maintenance")
+    assert "error" not in event
+    assert maintenance.lab.changes() == changes
+    assert maintenance.in_maintenance()
+    assert maintenance.volumes("--insecure") == []
+
+
+def test_install(maintenance: Machines) -> None:
+    boots = len(maintenance.events("boot"))
+    maintenance.install()
+    assert maintenance.events("install")[-1]["disk"] == SYSTEM_DISK
+    wait_for(lambda: len(maintenance.events("boot")) == boots + 1, 30)
+    assert maintenance.resources("systemdisk")["system-disk"]["diskID"] == SYSTEM_DISK
+    assert maintenance.volumes() == PARTITIONS
+    assert set(maintenance.resources("disks")) == {disk["name"] for disk in maintenance.disks()}
+
+
+def test_running_machine(running: Machines) -> None:
+    """A dry run is recorded as one; roles are those of the caller; the disks are the caller's machine's, whatever the endpoint."""
+    changes = running.lab.changes()
+    running.apply({"disk": "/dev/sda"}, "--dry-run")
+    assert running.events("apply-configuration")[-1]["stage"] == "running"
+    assert running.lab.changes() == changes
+
+    reader = running.work / "reader"
+    running.run("config", "new", "--roles", "os:reader", str(reader), "--nodes", running.lab.address(1))
+    as_reader = ("--talosconfig", str(reader), "--nodes", running.lab.address(1))
+    assert SYSTEM_DISK in running.run("get", "disks", *as_reader).stdout
+    for command in (("reset", "--wait=false"), ("reboot", "--wait=false"), ("shutdown", "--wait=false"), ("bootstrap",)):
+        assert "PermissionDenied" in running.run(*command, *as_reader, check=False).stderr
+    assert running.lab.changes() == changes
+
+
+@pytest.mark.slow
+def test_reset_leaves_etcd_and_returns_to_maintenance(running: Machines) -> None:
+    second = running.lab.address(2)
+    if running.in_maintenance(2):
+        running.install(2)
+    wait_for(lambda: running.run("bootstrap", "--nodes", running.lab.address(1), check=False).returncode == 0, 60)
+
+    def members() -> int:
+        listed = running.run("etcd", "members", "--nodes", running.lab.address(1), check=False)
+        return listed.stdout.count(":2380") if listed.returncode == 0 else 0
+
+    wait_for(lambda: members() == 2, 90)
+    # Across machines: endpoint one, node the other.
+    assert running.disks(2)[0]["serial"] in running.run("get", "disks", "--endpoints", running.lab.address(1), "--nodes", second).stdout
+    running.reset("--graceful", "--system-labels-to-wipe", "STATE", "--system-labels-to-wipe", "EPHEMERAL", number=2)
+    wait_for(lambda: members() == 1, 30)
+    assert [event["changes"] for event in running.events("etcd-left", 2)] == [True]
+    # The system stays installed, only its state is gone.
+    assert running.resources("systemdisk", "--insecure", number=2)["system-disk"]["diskID"] == SYSTEM_DISK
+
+
+def test_reset_of_the_whole_disk(running: Machines) -> None:
+    running.reset("--graceful=false")
+    assert running.events("reset-request")[-1]["changes"]
+    assert running.volumes("--insecure") == []
+    assert running.resources("systemdisk", "--insecure") == {}
