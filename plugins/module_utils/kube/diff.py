@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object
 
 _SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_SERVER_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision")
 HIDDEN = "<hidden>"
 HIDDEN_CHANGED = "<hidden, changed>"
 
@@ -25,7 +25,7 @@ def essence(item: Mapping[str, Any] | None) -> Object:
         return {}
     kept = {key: value for key, value in item.items() if key != "status"}
     metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key not in _SERVER_METADATA}
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != _LAST_APPLIED}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _SERVER_ANNOTATIONS}
     metadata.pop("annotations", None)
     if annotations:
         metadata["annotations"] = annotations

@@ -26,7 +26,7 @@ GRACE_SECONDS = 30.0
 _DELETED = readiness.Readiness("failed", "it was deleted while it was waited for")
 _POD = Resource("v1", "Pod", "pods", True)
 _WITH_PODS = ("Deployment", "DaemonSet", "StatefulSet", "Job")
-_EVENTS = 5
+_EVENTS = 3
 
 
 def until_ready(client: Client, objects: Iterable[Object], resources: Resources, deadline: Deadline, *, grace: float = GRACE_SECONDS) -> None:
@@ -103,16 +103,16 @@ class _Watch:
             else:
                 self.pods[key] = pod
 
-    def failed(self, now: float) -> tuple[Key, str] | None:
-        """The first object that has failed, with the reason; containers in trouble count once the grace has passed."""
+    def failed(self, now: float) -> tuple[Key, str, list[str]] | None:
+        """The first object that has failed, the reason, and the names whose events tell more; containers in trouble count once the grace has passed."""
         for key, state in self.pending.items():
             if state.state == "failed":
-                return key, state.reason
+                return key, state.reason, [key.name, *(pod["metadata"]["name"] for pod in self.pods_of(key))]
         current = {trouble.container: (key, trouble) for key in self.pending for pod in self.pods_of(key) for trouble in pods.troubles(pod)}
         self.trouble_since = {name: self.trouble_since.get(name, now) for name in current}
         for name, (key, trouble) in current.items():
             if now - self.trouble_since[name] >= self.grace:
-                return key, f"container {trouble.container}: {trouble.text}"
+                return key, f"container {trouble.container}: {trouble.text}", [trouble.container.partition("/")[0]]
         return None
 
     def next_look(self, now: float) -> float:
@@ -130,9 +130,8 @@ def _drain(client: Client, watch: _Watch, news: queue.SimpleQueue[Seen], deadlin
     while watch.pending:
         now = time.monotonic()
         if failure := watch.failed(now):
-            key, reason = failure
-            names = [key.name, *(pod["metadata"]["name"] for pod in watch.pods_of(key))]
-            raise PlatformError(f"it will not become ready: {reason}", where=str(key), hint=_recent(client, key.namespace, names))
+            key, reason, names = failure
+            raise PlatformError(f"it will not become ready: {reason}", where=str(key), hint=_recent(client, key.namespace, names, reason))
         if deadline.expired:
             raise _late(client, watch, deadline)
         try:
@@ -164,8 +163,8 @@ def _unscheduled(pod: Mapping[str, Any]) -> str:
     return next((str(item.get("message", "")) for item in conditions if item.get("type") == "PodScheduled" and item.get("status") == "False"), "")
 
 
-def _recent(client: Client, namespace: str, names: Sequence[str]) -> str:
-    """The newest warnings about these objects, one sentence; empty when there are none or the server does not tell."""
+def _recent(client: Client, namespace: str, names: Sequence[str], said: str = "") -> str:
+    """The newest warnings about these objects that ``said`` does not hold yet; empty when there are none or the server does not tell."""
     if not namespace:
         return ""
     try:
@@ -174,5 +173,10 @@ def _recent(client: Client, namespace: str, names: Sequence[str]) -> str:
         return ""
     about = [event for event in events if (event.get("involvedObject") or {}).get("name") in names]
     about.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    lines = [f"{event['involvedObject'].get('kind')} {event['involvedObject'].get('name')}: {event.get('message', '')}" for event in about[-_EVENTS:]]
-    return f"Newest events: {' | '.join(lines)}" if lines else ""
+    # A kubelet's event is a word and the container's own message, which may have been told already: "Error: ImagePullBackOff".
+    lines = {
+        f"{event['involvedObject'].get('kind')} {event['involvedObject'].get('name')}: {message}": None
+        for event in about
+        if (message := str(event.get("message", ""))) and (message.partition(": ")[2] or message) not in said
+    }
+    return f"Newest events: {' | '.join(list(lines)[-_EVENTS:])}" if lines else ""
