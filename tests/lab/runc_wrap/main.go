@@ -33,8 +33,9 @@ func adaptProcess(process object) {
 	}
 }
 
-// adaptSpecification changes a whole config.json: the process, the seccomp profile (it would undo the shim's answers), and the
-// bind of /sys/fs/cgroup, which must take the mounts of cgroup version 1 below it along.
+// adaptSpecification changes a whole config.json: the process; the seccomp profile (it would undo the shim's answers); the bind of /sys/fs/cgroup,
+// which must take the mounts of cgroup version 1 below it along; and the bind of /sys, made private, since Talos's mount points are shared and what the
+// kubelet's container mounts below /sys would come back to the machine, twice as much with each start of the kubelet.
 func adaptSpecification(specification object) {
 	if process, ok := specification["process"].(object); ok {
 		adaptProcess(process)
@@ -47,14 +48,16 @@ func adaptSpecification(specification object) {
 	mounts, _ := specification["mounts"].([]any)
 	for _, item := range mounts {
 		mount, _ := item.(object)
-		if mount["destination"] != "/sys/fs/cgroup" {
-			continue
-		}
-
 		options, _ := mount["options"].([]any)
-		for i, option := range options {
-			if option == "bind" {
-				options[i] = "rbind"
+
+		switch mount["destination"] {
+		case "/sys":
+			mount["options"] = append(options, "rprivate")
+		case "/sys/fs/cgroup":
+			for i, option := range options {
+				if option == "bind" {
+					options[i] = "rbind"
+				}
 			}
 		}
 	}
