@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from driver import Lab
 
@@ -12,13 +10,14 @@ pytestmark = pytest.mark.lab
 FIRST_RUN_SECONDS = 100
 """About what a first run takes; the kills are spread over it."""
 
-KILLS = int(os.environ.get("TRINODE_KILLS", "5"))
+
+def spread(kills: int) -> list[float]:
+    """Moments in seconds, evenly spread over a first run."""
+    return [FIRST_RUN_SECONDS * (kill + 0.5) / kills for kill in range(kills)]
 
 
-@pytest.mark.parametrize("kill", range(KILLS))
-def test_killed_at(lab: Lab, kill: int) -> None:
+def killed_at(lab: Lab, moment: float) -> None:
     lab.again()
-    moment = FIRST_RUN_SECONDS * (kill + 0.5) / KILLS
     lab.killed_playbook("site.yml", after=moment)
     rest = lab.playbook("site.yml")
     assert rest.returncode == 0, f"killed after {moment:.0f} s, the next run failed:\n{rest.output}"
@@ -27,3 +26,14 @@ def test_killed_at(lab: Lab, kill: int) -> None:
     assert again.total("changed") == 0, f"killed after {moment:.0f} s:\n{again.output}"
     bootstraps = [event for event in lab.changes() if event["event"] == "bootstrap"]
     assert len(bootstraps) == 1
+
+
+@pytest.mark.parametrize("moment", spread(5))
+def test_killed(lab: Lab, moment: float) -> None:
+    killed_at(lab, moment)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("moment", spread(20))
+def test_killed_more_often(lab: Lab, moment: float) -> None:
+    killed_at(lab, moment)
