@@ -65,7 +65,7 @@ func (f *Front) Follow(stage Stage, certificate *x509.Certificate) {
 		if f.service, err = f.newService(stage, certificate); err != nil {
 			log.Printf("stage %s: %v", stage, err)
 
-			return
+			stage = StageDown
 		}
 	}
 
@@ -120,7 +120,9 @@ func (f *Front) newService(stage Stage, certificate *x509.Certificate) (*service
 		return nil, err
 	}
 
-	router := &Router{stage: stage, connections: connections, local: local, timeline: f.timeline}
+	router := &Router{
+		stage: stage, address: f.identity.address, worker: f.identity.Worker(), connections: connections, local: local, timeline: f.timeline,
+	}
 
 	result := &service{
 		connections: connections,

@@ -177,6 +177,19 @@ func (i *Identity) Adopt() error {
 	return nil
 }
 
+// Worker tells whether the configuration is a worker's: it has no CA key.
+func (i *Identity) Worker() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+
+	current := i.authority
+	if i.pending != nil {
+		current = i.pending
+	}
+
+	return current != nil && current.key == nil
+}
+
 // Forget drops the CA: the machine was reset.
 func (i *Identity) Forget() error {
 	i.mu.Lock()

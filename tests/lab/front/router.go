@@ -68,6 +68,8 @@ var changingMethods = map[string]bool{
 // (metadata node, nodes) all go to apid, which proxies them as ever; they arrive at the front of the machine that they are for.
 type Router struct {
 	stage       Stage
+	address     string // of the machine
+	worker      bool
 	connections *Connections
 	local       *Local
 	timeline    *Timeline
@@ -125,11 +127,19 @@ func (r *Router) pass(server any, stream grpc.ServerStream, organizations []stri
 	return proxy.TransparentHandler(toBackend(connection, nil))(server, stream)
 }
 
-// forThisMachine tells whether apid would answer the call itself; as in apid's director.
+// forThisMachine tells whether apid would answer the call itself; as in apid's director. A control plane's apid answers a call that names
+// its own machine by calling itself, which comes back here (RedirectLocalCalls). A worker's apid does not forward, and answers directly.
 func (r *Router) forThisMachine(ctx context.Context) bool {
 	received, _ := metadata.FromIncomingContext(ctx)
+	nodes, node := received["nodes"], received["node"]
 
-	return r.stage == StageMaintenance || len(received["proxyfrom"]) > 0 || (len(received["node"]) == 0 && len(received["nodes"]) == 0)
+	if r.stage == StageMaintenance || len(received["proxyfrom"]) > 0 {
+		return true
+	}
+
+	own := []string{r.address}
+
+	return (len(nodes) == 0 || (r.worker && slices.Equal(nodes, own))) && (len(node) == 0 || slices.Equal(node, own))
 }
 
 // callerOrganizations are the roles in the caller's certificate; none in maintenance mode.
