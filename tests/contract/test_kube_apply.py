@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import tempfile
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, PlatformError
@@ -44,7 +46,7 @@ def client(kubeconfig: Path) -> Iterator[kube_client.Client]:
 
 @pytest.fixture
 def namespace(client: kube_client.Client, request: pytest.FixtureRequest) -> str:
-    name = request.node.name.removeprefix("test_").replace("_", "-")[:60]
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:60].strip("-")
     client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     return name
 
@@ -335,3 +337,24 @@ def test_watch_goes_on_from_a_version(client: kube_client.Client, namespace: str
     with client.open_watch(path, version, Deadline(10)) as stream:
         kind, item = next(iter(stream))
     assert (kind, item["metadata"]["name"]) == ("ADDED", "seen")
+
+
+@pytest.mark.parametrize("how", ["token", "exec"])
+def test_tokens_and_exec_plugins_authenticate(kubeconfig: Path, client: kube_client.Client, namespace: str, tmp_path: Path, how: str) -> None:
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    client.request("POST", accounts, {"metadata": {"name": "robot"}})
+    token = client.request("POST", f"{accounts}/robot/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
+    user: dict[str, Any] = {"token": token}
+    if how == "exec":
+        program = tmp_path / "plugin"
+        credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}}
+        program.write_text(f"#!/bin/sh\necho '{json.dumps(credential)}'\n")
+        program.chmod(0o755)
+        user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "Never"}}
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"] = [{"name": "tester", "user": user}]
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ApiError, match=f"system:serviceaccount:{namespace}:robot.* cannot list resource") as caught:
+        kube_client.connect(str(path), deadline=Deadline(10)).list("/api/v1/nodes")
+    assert caught.value.code == 403

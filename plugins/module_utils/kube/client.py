@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded, InputError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded, InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import api_errors
 
 if TYPE_CHECKING:
@@ -119,18 +119,22 @@ class Client:
         }
         try:
             return self._pool.request(method, url, retries=False, redirect=False, **options)
-        except urllib3.exceptions.SSLError as error:
-            raise ConnectionFailed(
-                f"the API server's certificate is not accepted: {error}",
+        except urllib3.exceptions.HTTPError as error:
+            raise self._failure(error, f"{method} {path}", deadline) from error
+
+    def _failure(self, error: BaseException, request: str, deadline: Deadline) -> PlatformError:
+        """What a request without an answer means: another server's certificate is for good, all else may pass."""
+        reason = _innermost(error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return ConnectionFailed(
+                f"the API server's certificate is not accepted: {reason.verify_message}",
                 where=self.server,
                 hint="The address belongs to another cluster, or the kubeconfig is an old one: renew it with playbooks/cluster.yml.",
-            ) from error
-        except urllib3.exceptions.HTTPError as error:
-            if deadline.expired:
-                raise DeadlineExceeded(f"{method} {path} was not answered within {deadline.seconds:.0f} s", where=self.server) from error
-            raise api_errors.ApiUnreachable(
-                f"no answer to {method} {path}: {_cause(error)}", where=self.server, hint="Is the API server up, and the address right?"
-            ) from error
+            )
+        if deadline.expired:
+            return DeadlineExceeded(f"{request} was not answered within {deadline.seconds:.0f} s", where=self.server)
+        text = str(reason).rsplit(">: ", 1)[-1].removeprefix("Failed to establish a new connection: ")
+        return api_errors.ApiUnreachable(f"no answer to {request}: {text}", where=self.server, hint="Is the API server up, and the address right?")
 
     def _authentication(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -249,9 +253,9 @@ def _hold_certificates(pool: PoolManager, configuration: Configuration) -> None:
     pool.connection_pool_kw["ssl_context"] = tls
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason, without urllib3's wrapping."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _cause(reason)
-    return str(error).rsplit(">: ", 1)[-1].removeprefix("Failed to establish a new connection: ")
+def _innermost(error: BaseException) -> BaseException:
+    """The error at the bottom, without urllib3's wrapping."""
+    for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
