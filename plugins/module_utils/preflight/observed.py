@@ -30,19 +30,19 @@ def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, cr
 
     ``credentials_pending``: there is a secrets file and no talosconfig yet.
     """
-    cluster, _ = cluster_values(inventory)
-    machines, _ = machine_values(inventory)
+    cluster, _findings = cluster_values(inventory)
+    machines, _findings = machine_values(inventory)
     seen = [(machine, observed[machine.host.name]) for machine in machines if machine.host.name in observed]
     return arrange(
         [
-            *(finding for machine, found in seen for finding in _machine(cluster, machine, found, credentials_pending=credentials_pending)),
+            *(finding for machine, found in seen for finding in _machine(machine, found, credentials_pending=credentials_pending)),
             *_same_machine(seen),
             *_virtual_address(cluster, seen),
         ]
     )
 
 
-def _machine(cluster: Values, machine: Values, found: Observed, *, credentials_pending: bool) -> Iterator[Finding]:
+def _machine(machine: Values, found: Observed, *, credentials_pending: bool) -> Iterator[Finding]:
     trust = found.get("trust")
     address = machine.get("machine_address")
     if trust == "unreachable":
@@ -71,8 +71,7 @@ def _machine(cluster: Values, machine: Values, found: Observed, *, credentials_p
     if found.get("problem"):
         return
     yield from _identity(machine, found)
-    if cluster.get("trinode_talos_platform") == "metal":
-        yield from _install_disk(machine, found)
+    yield from _install_disk(machine, found)
 
 
 def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
