@@ -58,7 +58,7 @@ except ImportError:
 else:
     # Core marks each value with where it came from. This is no public interface, so all goes on without it, only with less to show.
     _ORIGIN = getattr(_tags, "Origin", None)
-    _SECRET = tuple(tag for tag in (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None)) if tag)
+    _SECRET = tuple(tag for tag in (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None)) if tag)  # pylint: disable=using-constant-test
 
 _ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _ROLES = os.path.join(_ROOT, "roles")
@@ -134,7 +134,7 @@ class _Hosts:
 
     def _concerns_us(self, name: str) -> bool:
         """Whether it has a prefix of ours or a component's, or one so like ours that it was probably meant."""
-        prefix, separator, _ = name.partition("_")
+        prefix, separator, _rest = name.partition("_")
         return name.startswith(self._prefixes) or bool(separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8))
 
 

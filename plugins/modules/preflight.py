@@ -103,7 +103,7 @@ def run(task: Task) -> Outcome:
         )
     else:
         observed = task.params["machines_observed"]
-        cluster, _ = cluster_values(inventory)
+        cluster, _findings = cluster_values(inventory)
         findings = check_observed(inventory, observed, credentials_pending=credentials_pending(cluster))
         done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, install disk there."
     if findings:
@@ -112,7 +112,7 @@ def run(task: Task) -> Outcome:
 
 
 def _static(inventory: inventories.Inventory, task: Task) -> list[Finding]:
-    cluster, _ = cluster_values(inventory)
+    cluster, _findings = cluster_values(inventory)
     deadline = Deadline(task.params["timeout"])
     return arrange([*check(inventory), *check_controller(cluster, task.params["vault_password"], deadline)])
 

@@ -37,14 +37,14 @@ class Problem:
     hint: str
 
 
-Constraint = Callable[[Any], Problem | None]
+Constraint = Callable[[Any], Problem | None]  # pylint: disable=unsupported-binary-operation
 
 
 def rfc1123_label(value: str) -> Problem | None:
     """One label of a DNS name (RFC 1123): host names of machines and the cluster's name."""
     if len(value) <= 63 and _LABEL.fullmatch(value):
         return None
-    first, _, _ = value.partition(".")
+    first, _dot, _rest = value.partition(".")
     cleaned = re.sub(r"[^a-z0-9-]+", "-", first.lower()).strip("-")[:63].rstrip("-")
     example = f", such as {cleaned!r}" if cleaned else ""
     return Problem(f"{value!r} is not a name by RFC 1123", f"Use lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends{example}.")

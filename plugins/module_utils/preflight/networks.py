@@ -13,8 +13,8 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network  # pylint: disable=unsupported-binary-operation
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address  # pylint: disable=unsupported-binary-operation
 
 _KINDS = {"trinode_pod_cidrs": "pods", "trinode_service_cidrs": "services", "trinode_machine_cidrs": "machines"}
 _NODE_PREFIX = 24

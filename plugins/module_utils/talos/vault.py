@@ -51,7 +51,7 @@ def encrypt(plain: str, password: str) -> str:
 def decrypt(text: str, password: str, *, where: str) -> str:
     """The plain text of a vault file. Raises InputError, naming the file ``where``, for a wrong password or a damaged file."""
     _require_cryptography()
-    header, _, body = text.partition("\n")
+    header, _newline, body = text.partition("\n")
     fields = header.strip().split(";")
     if len(fields) < 3 or fields[1] not in ("1.1", "1.2") or fields[2] != "AES256":
         raise InputError(f"a vault format that is not known here: {header.strip()[:40]!r}", where=where, hint="Encrypt it again with ansible-vault rekey.")
