@@ -52,7 +52,7 @@ def check_install_disk(install: Mapping[str, Any], disks: Sequence[Disk], *, whe
         )
     if len(matching) > 1:
         raise InputError(
-            f"{len(matching)} disks match the install disk {wanted}: {describe_disks(matching)}",
+            f"the install disk {wanted} matches {len(matching)} disks: {describe_disks(matching)}",
             where=where,
             hint="Set machine_install_disk so that it names exactly one, best by its serial.",
         )
