@@ -31,11 +31,10 @@ class Machines:
         self.lab = lab
         self.work = work
         self.facts: dict[str, Any] = json.loads(lab.command("inventory"))
-        self.config = work / "controlplane.yaml"
         self.generate()
 
     def generate(self) -> None:
-        """A control plane's configuration without install disk, with images from the lab's registry."""
+        """Configurations without install disk, with images from the lab's registry."""
         mirrors = {host: {"endpoints": [self.facts["registry"]]} for host in ("ghcr.io", "registry.k8s.io")}
         patch = {
             "machine": {"time": {"disabled": True}, "registries": {"mirrors": mirrors}},
@@ -75,14 +74,18 @@ class Machines:
         partitions = [spec for spec in found if spec.get("parent") == SYSTEM_DISK]
         return [spec["partition_label"] for spec in sorted(partitions, key=lambda spec: int(spec["offset"]))]
 
-    def apply(self, install: dict[str, Any] | None, *options: str, number: int = 1, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def apply(
+        self, install: dict[str, Any] | None, *options: str, number: int = 1, role: str = "controlplane", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        file = str(self.work / f"{role}.yaml")
         patch = json.dumps({"machine": {"install": install or {}}})
-        return self.run("apply-config", "--nodes", self.lab.address(number), "--file", str(self.config), "--config-patch", patch, *options, check=check)
+        return self.run("apply-config", "--nodes", self.lab.address(number), "--file", file, "--config-patch", patch, *options, check=check)
 
-    def install(self, number: int = 1) -> None:
+    def install(self, number: int = 1, role: str = "controlplane") -> None:
         """Configure a machine in maintenance mode, and wait until it runs that configuration."""
-        self.apply({"diskSelector": {"serial": self.disks(number)[0]["serial"]}}, "--insecure", number=number)
-        wait_for(lambda: self.run("version", "--short", "--nodes", self.lab.address(number), check=False, timeout=10).returncode == 0, 60)
+        self.apply({"diskSelector": {"serial": self.disks(number)[0]["serial"]}}, "--insecure", number=number, role=role)
+        address = self.lab.address(number)
+        wait_for(lambda: self.run("version", "--short", "--endpoints", address, "--nodes", address, check=False, timeout=10).returncode == 0, 60)
 
     def in_maintenance(self, number: int = 1) -> bool:
         return self.run("get", "disks", "--insecure", "--nodes", self.lab.address(number), check=False, timeout=10).returncode == 0
@@ -274,6 +277,16 @@ def test_reset_leaves_etcd_and_returns_to_maintenance(running: Machines) -> None
     assert [event["changes"] for event in running.events("etcd-left", 2)] == [True]
     # The system stays installed, only its state is gone.
     assert running.resources("systemdisk", "--insecure", number=2)["system-disk"]["diskID"] == SYSTEM_DISK
+
+
+def test_worker(running: Machines) -> None:
+    """Its configuration has no CA key; the front has it from a control plane's."""
+    if not running.in_maintenance(2):
+        running.reset("--graceful=false", number=2)
+    running.install(2, role="worker")
+    worker = running.lab.address(2)
+    for endpoint in (worker, running.lab.address(1)):
+        assert running.resources("systemdisk", "--endpoints", endpoint, number=2)["system-disk"]["diskID"] == SYSTEM_DISK
 
 
 def test_reset_of_the_whole_disk(running: Machines) -> None:
