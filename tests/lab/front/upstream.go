@@ -90,6 +90,7 @@ func (u *Upstream) dial(organizations []string, observe func(*x509.Certificate))
 		"passthrough:///"+u.address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithNoProxy(),
+		grpc.WithIdleTimeout(0), // an idle connection would look like a machine that went down
 		grpc.WithInitialWindowSize(65535*32),
 		grpc.WithInitialConnWindowSize(65535*16),
 		grpc.WithConnectParams(grpc.ConnectParams{
