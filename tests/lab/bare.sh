@@ -1,6 +1,6 @@
 #!/bin/bash
 # The baseline for site.yml: the same cluster with talosctl and kubectl alone, on a lab that is up (machines in maintenance mode).
-# Prints the seconds of each phase. Usage: tests/lab/bare.sh
+# Prints the seconds of each phase. Usage: tests/lab/bare.sh; its talosconfig and kubeconfig are in the directory `bare` of the lab's state until `lab down`.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,8 +12,8 @@ print(value)' "$@" <<<"$facts"; }
 PATH=$(fact programs):$PATH
 registry=$(fact registry)
 mapfile -t addresses < <(python3 -c 'import json, sys; [print(m["address"]) for m in json.load(sys.stdin)["machines"]]' <<<"$facts")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(fact state)/bare
+mkdir -m 700 "$work"
 export TALOSCONFIG=$work/talosconfig KUBECONFIG=$work/kubeconfig
 
 begun=$(date +%s.%N)

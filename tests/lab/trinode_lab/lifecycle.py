@@ -152,23 +152,15 @@ def _start(settings: Settings) -> None:
     for machine in settings.machines:
         process = start_daemon("trinode_lab.supervisor", [str(settings.state), machine.name], machine.directory / "supervisor.log", enter)
         Record(machine.directory / "process").write(process.pid)
-    if not wait_until(lambda: _listens(settings.gateway, registry.REGISTRY_PORT), 10):
+    if not wait_until(lambda: status.listens(settings.gateway, registry.REGISTRY_PORT), 10):
         raise LabError(f"the registry does not answer; its log: {settings.state / 'registry' / 'log'}")
-
-
-def _listens(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), 0.5).close()
-    except OSError:
-        return False
-    return True
 
 
 def _wait_for_maintenance(settings: Settings) -> None:
     def ready(machine: Machine) -> bool:
         if not control.alive(machine):
             raise LabError(f"{machine.name}: its supervisor ended; its log: {machine.directory / 'supervisor.log'}")
-        return _listens(machine.address, network.API_PORT) and status.stage(settings, machine) == "maintenance"
+        return status.listens(machine.address, network.API_PORT) and status.stage(settings, machine) == "maintenance"
 
     def wait(machine: Machine) -> str:
         if not wait_until(lambda: ready(machine), MAINTENANCE_SECONDS, 0.3):

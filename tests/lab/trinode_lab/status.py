@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from trinode_lab import control, tools
 from trinode_lab.errors import LabError
+from trinode_lab.network import API_PORT
 from trinode_lab.settings import Machine, Settings
 
 TALOS_SECONDS = 5
@@ -31,12 +33,21 @@ def _talosctl(settings: Settings, machine: Machine, *arguments: str) -> str | No
     return _run(str(tools.TALOSCTL.program()), "--talosconfig", str(talosconfig), "-e", machine.address, "-n", machine.address, *arguments)
 
 
+def listens(address: str, port: int) -> bool:
+    """Whether something accepts TCP connections there."""
+    try:
+        socket.create_connection((address, port), 0.5).close()
+    except OSError:
+        return False
+    return True
+
+
 def stage(settings: Settings, machine: Machine) -> str:
     """Talos's stage: maintenance, booting, running, ...; ``configured`` when it has a configuration but no talosconfig of ours opens it, else ``unreachable``."""
     insecure = _run(str(tools.TALOSCTL.program()), "-n", machine.address, "get", "machinestatus", "--insecure", "-o", "json")
     text = insecure or _talosctl(settings, machine, "get", "machinestatus", "-o", "json")
     if text is None:
-        return "unreachable"
+        return "configured" if listens(machine.address, API_PORT) else "unreachable"
     return str(json.loads(text)["spec"]["stage"])
 
 
