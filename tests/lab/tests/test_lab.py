@@ -115,7 +115,9 @@ def test_three_machines_are_up_in_time_and_down_leaves_nothing(make_lab: Callabl
 def test_a_killed_up_is_cleaned_by_down_and_by_up(make_lab: Callable[..., Lab], sign: str) -> None:
     lab = make_lab("killed", "10.87.1.0/24", machines=2)
     for command in ("down", "up"):
-        with subprocess.Popen([sys.executable, LAB, "up"], env={**os.environ, **lab.environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            [sys.executable, LAB, "up"], env={**os.environ, **lab.environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             while not (lab.state / sign).exists():
                 assert process.poll() is None, "`up` ended before it could be killed"
                 time.sleep(0.005)
@@ -156,7 +158,9 @@ def test_freeze_and_thaw(single: Lab) -> None:
     single.command("fault", "freeze", "m1")
     assert machine(single)["stage"] == "frozen"
     with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([Path(single.command("bin").strip()) / "talosctl", "-n", single.address(1), "version", "--insecure"], capture_output=True, timeout=3, check=True)
+        subprocess.run(
+            [Path(single.command("bin").strip()) / "talosctl", "-n", single.address(1), "version", "--insecure"], capture_output=True, timeout=3, check=True
+        )
     single.command("fault", "thaw", "m1")
     eventually(lambda: machine(single)["stage"] == "maintenance", "maintenance after thaw", 20)
 
@@ -169,7 +173,11 @@ def test_power_cut_and_on(single: Lab) -> None:
     single.command("power", "on", "m1")
     found = eventually(lambda: (now := machine(single))["stage"] == "maintenance" and now, "maintenance after power on")
     assert found["boots"] == boots + 1
-    assert [event["event"] for event in single.timeline() if event["machine"] == "m1" and event["event"] in ("boot", "power-cut", "fault")][-3:] == ["fault", "power-cut", "boot"]
+    assert [event["event"] for event in single.timeline() if event["machine"] == "m1" and event["event"] in ("boot", "power-cut", "fault")][-3:] == [
+        "fault",
+        "power-cut",
+        "boot",
+    ]
 
 
 def test_partition_and_heal(single: Lab) -> None:
@@ -184,7 +192,7 @@ def test_an_image_becomes_unpullable_and_comes_back(single: Lab) -> None:
 
     def pull(path: str) -> int:
         try:
-            with urllib.request.urlopen(f"{registry}/v2/{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"{registry}/v2/{path}", timeout=5) as response:  # noqa: S310 - the lab's own address
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -202,7 +210,7 @@ def test_an_image_becomes_unpullable_and_comes_back(single: Lab) -> None:
 
 
 def test_a_reboot_keeps_the_state_and_reset_does_not(single: Lab, tmp_path: Path) -> None:
-    """A machine that is rebooted comes back configured; one that is reset comes back in maintenance mode. (Talos's own reboot needs the front: test_front.py.)"""
+    """A machine that is rebooted comes back configured; one that is reset, in maintenance mode. (Talos's own reboot needs the front: test_front.py.)"""
     address = single.address(1)
     talosctl(single, "gen", "config", "test", f"https://{address}:6443", "--output", str(tmp_path), "--kubernetes-version", "1.36.3")
     talosctl(single, "apply-config", "--insecure", "--nodes", address, "--file", str(tmp_path / "controlplane.yaml"))

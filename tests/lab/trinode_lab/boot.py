@@ -23,7 +23,15 @@ EXIT_POWEROFF = 41
 EXIT_CRASH = 42
 EXIT_CUT = 43
 
-_DEVICES = {"null": (1, 3, 0o666), "zero": (1, 5, 0o666), "full": (1, 7, 0o666), "random": (1, 8, 0o666), "urandom": (1, 9, 0o666), "tty": (5, 0, 0o666), "kmsg": (1, 11, 0o644)}
+_DEVICES = {
+    "null": (1, 3, 0o666),
+    "zero": (1, 5, 0o666),
+    "full": (1, 7, 0o666),
+    "random": (1, 8, 0o666),
+    "urandom": (1, 9, 0o666),
+    "tty": (5, 0, 0o666),
+    "kmsg": (1, 11, 0o644),
+}
 # Mount points of their own, which Talos expects (pkg/machinery/constants.Overlays); their content is new at each boot.
 _OVERLAYS = ("etc/cni", "etc/kubernetes", "usr/libexec/kubernetes", "opt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from functools import cache
@@ -65,7 +66,7 @@ class Group:
     @staticmethod
     def _inherit_cpuset(root: Path, path: Path) -> None:
         """Version 1: a new cpuset is empty and takes no process; give each level what its parent has."""
-        for level in [*reversed(path.relative_to(root).parents)][1:] + [path.relative_to(root)]:
+        for level in [*[*reversed(path.relative_to(root).parents)][1:], path.relative_to(root)]:
             for setting in ("cpuset.cpus", "cpuset.mems"):
                 here = root / level / setting
                 if not here.read_text().strip():
@@ -136,10 +137,8 @@ class Group:
 def remove_top() -> None:
     """Remove the group above all labs once the last lab is gone."""
     for root in hierarchies().values():
-        try:
+        with contextlib.suppress(OSError):  # absent, or another lab stands
             (root / TOP).rmdir()
-        except OSError:
-            pass  # absent, or another lab stands
 
 
 def _pids(file: Path) -> list[int]:

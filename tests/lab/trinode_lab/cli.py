@@ -121,7 +121,9 @@ def _status(options: argparse.Namespace) -> None:
     print(f"{'machine':8} {'address':15} {'power':6} {'boots':5} {'stage':12} {'etcd member':18} node")
     for machine in found["machines"]:
         node = found["nodes"].get(machine["name"], "")
-        print(f"{machine['name']:8} {machine['address']:15} {machine['power']:6} {machine.get('boots', 0)!s:5} {machine['stage']:12} {machine['etcd']:18} {node}")
+        print(
+            f"{machine['name']:8} {machine['address']:15} {machine['power']:6} {machine.get('boots', 0)!s:5} {machine['stage']:12} {machine['etcd']:18} {node}"
+        )
 
 
 def _power(options: argparse.Namespace) -> None:

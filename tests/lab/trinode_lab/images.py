@@ -64,7 +64,9 @@ class _Writer:
         assert busybox is not None  # host.check() has seen it
         base = self.layer({"usr/bin/busybox": busybox}, dict.fromkeys(_BUSYBOX_NAMES, "/usr/bin/busybox"), {"etc/passwd": b"root:x:0:0::/root:/bin/sh\n"})
         names = [*KUBERNETES_PROGRAMS, "kubelet", "etcd", "coredns", "kubectl"]
-        hyper = self.layer({"usr/local/bin/hyper": tools.HYPER.program()}, {f"usr/local/bin/{name}": "hyper" for name in names} | {"coredns": "usr/local/bin/hyper"}, {})
+        hyper = self.layer(
+            {"usr/local/bin/hyper": tools.HYPER.program()}, {f"usr/local/bin/{name}": "hyper" for name in names} | {"coredns": "usr/local/bin/hyper"}, {}
+        )
         stub = self.layer({"usr/local/bin/stub": tools.STUB.program()}, {"pause": "usr/local/bin/stub"}, {})
         for name in KUBERNETES_PROGRAMS:
             self.image(name, tools.KUBERNETES_VERSION, [base, hyper], f"/usr/local/bin/{name}")

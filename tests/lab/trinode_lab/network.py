@@ -36,7 +36,9 @@ def check_free(settings: Settings) -> None:
     for link in _links():
         for address in link.get("addr_info", []):
             if address.get("local") == settings.gateway and link["ifname"] != settings.bridge:
-                raise LabError(f"the network {settings.network} is in use: {settings.gateway} is on {link['ifname']}. Choose another with --network, or take that lab down")
+                raise LabError(
+                    f"the network {settings.network} is in use: {settings.gateway} is on {link['ifname']}. Choose another with --network, or take that lab down"
+                )
 
 
 def create(settings: Settings) -> None:

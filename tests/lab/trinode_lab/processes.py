@@ -85,7 +85,13 @@ def start_daemon(module: str, arguments: Sequence[str], log: Path, enter: Callab
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=environment, preexec_fn=enter
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=environment,
+            preexec_fn=enter,
         )
 
 

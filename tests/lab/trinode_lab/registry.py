@@ -57,7 +57,9 @@ class Registry(BaseHTTPRequestHandler):
         digest = reference if reference.startswith("sha256:") else index.get(repository, index[ANY]).get(reference if repository in index else ANY)
         path = self._path(digest.removeprefix("sha256:")) if digest else None
         if path is None or not path.exists():
-            self._refuse("MANIFEST_UNKNOWN", f"the lab has no image {name}:{reference}; of {repository} it has {', '.join(index.get(repository, {})) or 'none'}")
+            self._refuse(
+                "MANIFEST_UNKNOWN", f"the lab has no image {name}:{reference}; of {repository} it has {', '.join(index.get(repository, {})) or 'none'}"
+            )
             return
         if self.command == "GET":
             self.timeline.record("image-pull", image=f"{name}:{reference}")

@@ -16,17 +16,60 @@ from trinode_lab import host, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import cache_directory
 
-_DIRECTORIES = """
-    boot/EFI dev etc/cni/net.d etc/containerd etc/cri/conf.d/hosts etc/iscsi etc/kubernetes/manifests etc/nvme etc/selinux/targeted/contexts/files etc/ssl/certs
-    .extra home media mnt oldroot opt/cni/bin opt/containerd/bin opt/containerd/lib proc root run sys system tmp
-    usr/bin usr/etc usr/lib/firmware usr/lib/modules usr/lib/udev usr/libexec/kubernetes usr/local/lib/kubelet/credentialproviders usr/local/share
-    usr/share/spdx usr/share/zoneinfo/Etc var
-""".split()
+_DIRECTORIES = [
+    "boot/EFI",
+    "dev",
+    "etc/cni/net.d",
+    "etc/containerd",
+    "etc/cri/conf.d/hosts",
+    "etc/iscsi",
+    "etc/kubernetes/manifests",
+    "etc/nvme",
+    "etc/selinux/targeted/contexts/files",
+    "etc/ssl/certs",
+    ".extra",
+    "home",
+    "media",
+    "mnt",
+    "oldroot",
+    "opt/cni/bin",
+    "opt/containerd/bin",
+    "opt/containerd/lib",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "system",
+    "tmp",
+    "usr/bin",
+    "usr/etc",
+    "usr/lib/firmware",
+    "usr/lib/modules",
+    "usr/lib/udev",
+    "usr/libexec/kubernetes",
+    "usr/local/lib/kubelet/credentialproviders",
+    "usr/local/share",
+    "usr/share/spdx",
+    "usr/share/zoneinfo/Etc",
+    "var",
+]
 
-_EMPTY_FILES = """
-    cri/conf.d/01-registries.part cri/conf.d/20-customization.part cri/conf.d/base-spec.json cri/conf.d/cri.toml extensions.yaml hostname hosts
-    iscsi/initiatorname.iscsi machine-id nfsmount.conf nvme/hostid nvme/hostnqn resolv.conf selinux/targeted/contexts/files/file_contexts
-""".split()
+_EMPTY_FILES = [
+    "cri/conf.d/01-registries.part",
+    "cri/conf.d/20-customization.part",
+    "cri/conf.d/base-spec.json",
+    "cri/conf.d/cri.toml",
+    "extensions.yaml",
+    "hostname",
+    "hosts",
+    "iscsi/initiatorname.iscsi",
+    "machine-id",
+    "nfsmount.conf",
+    "nvme/hostid",
+    "nvme/hostnqn",
+    "resolv.conf",
+    "selinux/targeted/contexts/files/file_contexts",
+]
 
 _LINKS = {
     "bin": "usr/bin",

@@ -43,7 +43,7 @@ def listens(address: str, port: int) -> bool:
 
 
 def stage(settings: Settings, machine: Machine) -> str:
-    """Talos's stage: maintenance, booting, running, ...; ``configured`` when it has a configuration but no talosconfig of ours opens it, else ``unreachable``."""
+    """Talos's stage: maintenance, booting, running, ...; ``configured`` when no talosconfig of ours opens it; ``unreachable``."""
     insecure = _run(str(tools.TALOSCTL.program()), "-n", machine.address, "get", "machinestatus", "--insecure", "-o", "json")
     text = insecure or _talosctl(settings, machine, "get", "machinestatus", "-o", "json")
     if text is None:
@@ -79,7 +79,9 @@ def nodes(settings: Settings) -> dict[str, str]:
         return {}
     states = {"True": "Ready", "False": "NotReady"}
     return {
-        node["metadata"]["name"]: next((states.get(condition["status"], "Unknown") for condition in node["status"]["conditions"] if condition["type"] == "Ready"), "Unknown")
+        node["metadata"]["name"]: next(
+            (states.get(condition["status"], "Unknown") for condition in node["status"]["conditions"] if condition["type"] == "Ready"), "Unknown"
+        )
         for node in json.loads(text)["items"]
     }
 

@@ -96,7 +96,9 @@ class Supervisor:
         network.power(self.machine, True)
         with self._lock:
             self._boots += 1
-            self._boot = boot = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=kernel.die_with_parent)
+            self._boot = boot = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=kernel.die_with_parent
+            )
         self.timeline.record("boot", machine=self.machine.name, changes=True, boot=self._boots)
         assert boot.stdout is not None
         console = Console(self.machine.console, self.timeline, self.machine.name)

@@ -97,76 +97,21 @@ HYPER = Tool(
         f"{_KUBERNETES}.gitTreeState": "clean",
     },
 )
-CONTAINERD = Tool("containerd", "tools/containerd", {name: f"github.com/containerd/containerd/v2/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2")})
+CONTAINERD = Tool(
+    "containerd", "tools/containerd", {name: f"github.com/containerd/containerd/v2/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2")}
+)
 RUNC = Tool("runc", "tools/runc", {"runc": "github.com/opencontainers/runc"}, static_c=True)
 CNI = Tool(
     "cni",
     "tools/cni",
-    {"bridge": f"{_CNI}/main/bridge", "ptp": f"{_CNI}/main/ptp", "loopback": f"{_CNI}/main/loopback", "host-local": f"{_CNI}/ipam/host-local", "portmap": f"{_CNI}/meta/portmap"},
-)
-HELM = Tool("helm", "tools/helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
-STUB = Tool("stub", "stub", {"stub": "."})
-RUNC_WRAP = Tool("runc_wrap", "runc_wrap", {"runc_wrap": "."})
-SHIM = CProgram("shim", "shim", {})
-FRONT = Tool("front", "front", {"front": "."})
-
-
-def has_front() -> bool:
-    return (FRONT.source / "go.mod").exists()
-
-
-def wanted(front: bool = True) -> list[Tool]:
-    """What this host needs, longest first."""
-    tools = [TALOSCTL, HYPER, MACHINED, HELM, CONTAINERD, RUNC, CNI, STUB]
-    tools += [FRONT] if front and has_front() else []
-    tools += [RUNC_WRAP] if host.needs_runc_wrap() else []
-    tools += [SHIM] if host.needs_shim() else []
-    return tools
-
-
-def build(self, output: Path) -> None:
-        """Compile into ``output``. Raises LabError with the compiler's words."""
-        flags = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.variables.items())]
-        command = ["go", "build", "-trimpath", "-mod=mod", "-buildvcs=false"]
-        if self.static_c:
-            command += ["-tags", "netgo osusergo"]
-            flags += ["-extldflags", '"-static"']
-        environment = {**os.environ, "CGO_ENABLED": "1" if self.static_c else "0"}
-        for name, package in self.packages.items():
-            _run(self.name, [*command, "-ldflags", " ".join(flags), "-o", str(output / name), package], self.source, environment)
-
-
-@dataclass(frozen=True)
-class CProgram(Tool):
-    """A program that is one C file."""
-
-    def build(self, output: Path) -> None:
-        _run(self.name, ["gcc", "-O2", "-Wall", "-o", str(output / self.name), f"{self.name}.c"], self.source, dict(os.environ))
-
-
-_TALOS_VARIABLES = {f"{_TALOS}.Tag": TALOS_VERSION, f"{_TALOS}.Name": "Talos"}
-
-TALOSCTL = Tool("talosctl", "tools/talos", {"talosctl": "github.com/siderolabs/talos/cmd/talosctl"}, _TALOS_VARIABLES)
-MACHINED = Tool("machined", "tools/talos", {"machined": "github.com/siderolabs/talos/internal/app/machined"}, _TALOS_VARIABLES)
-HYPER = Tool(
-    "hyper",
-    "tools/hyper",
-    {"hyper": "."},
     {
-        f"{_KUBERNETES}.gitVersion": KUBERNETES_VERSION,
-        f"{_KUBERNETES}.gitMajor": _MAJOR,
-        f"{_KUBERNETES}.gitMinor": _MINOR,
-        f"{_KUBERNETES}.gitCommit": "lab",
-        f"{_KUBERNETES}.gitTreeState": "clean",
+        "bridge": f"{_CNI}/main/bridge",
+        "ptp": f"{_CNI}/main/ptp",
+        "loopback": f"{_CNI}/main/loopback",
+        "host-local": f"{_CNI}/ipam/host-local",
+        "portmap": f"{_CNI}/meta/portmap",
     },
 )
-CONTAINERD = Tool("containerd", "tools/containerd", {name: f"github.com/containerd/containerd/v2/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2")})
-RUNC = Tool("runc", "tools/runc", {"runc": "github.com/opencontainers/runc"}, static_c=True)
-CNI = Tool(
-    "cni",
-    "tools/cni",
-    {"bridge": f"{_CNI}/main/bridge", "ptp": f"{_CNI}/main/ptp", "loopback": f"{_CNI}/main/loopback", "host-local": f"{_CNI}/ipam/host-local", "portmap": f"{_CNI}/meta/portmap"},
-)
 HELM = Tool("helm", "tools/helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
 STUB = Tool("stub", "stub", {"stub": "."})
 RUNC_WRAP = Tool("runc_wrap", "runc_wrap", {"runc_wrap": "."})
@@ -185,10 +130,6 @@ def wanted(front: bool = True) -> list[Tool]:
     tools += [RUNC_WRAP] if host.needs_runc_wrap() else []
     tools += [SHIM] if host.needs_shim() else []
     return tools
-
-
-def missing() -> list[str]:
-    return [tool.name for tool in wanted() if not tool.built]
 
 
 def build(todo: Sequence[Tool]) -> None:
