@@ -18,7 +18,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, DeadlineExceeded, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.talos import etcd, machine_problems, machine_tls
-from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place, decide, unfinished
+from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place, decide, joining, unfinished
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import AlreadyDone, NotReady, Unreachable
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import EtcdSummary, summarize
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import PATIENCE_SECONDS, PullFailed
@@ -27,6 +27,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.observe imp
 LOOK_SECONDS = 1.0
 # In check mode machines that just boot are given a moment.
 CHECK_SECONDS = 10.0
+# After the deadline, to find out why: a message worth reading is worth these seconds.
+GRACE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def bootstrap(first: Machine, endpoints: Sequence[Machine], *, check_mode: bool,
     """Bootstrap on ``first`` unless any of ``endpoints`` has etcd data, then wait until all of them are voters of a healthy etcd."""
     done = _bootstrap_once(first, endpoints, check_mode, deadline)
     if check_mode:
-        return Bootstrapped(done, None if done else _look(endpoints, deadline))
+        return Bootstrapped(done, None if done else summarize(_look(endpoints, deadline)))
     return Bootstrapped(done, _await_voters(endpoints, deadline))
 
 
@@ -93,26 +95,33 @@ def _place(machine: Machine, deadline: Deadline) -> Place:
         return Place(machine.address, shown.trust, problem=error.what)
 
 
-def _look(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSummary:
-    return summarize(etcd.observe_all([machine.client() for machine in endpoints], deadline=deadline))
+def _look(endpoints: Sequence[Machine], deadline: Deadline) -> list[etcd.EtcdView]:
+    return etcd.observe_all([machine.client() for machine in endpoints], deadline=deadline)
 
 
 def _await_voters(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSummary:
     """Until every control plane is a healthy voter. There is no one resource to watch: each member answers for itself."""
-    said, look_at, final_pulls = "", PATIENCE_SECONDS, 0
     waited = Deadline(deadline.remaining)
+    said, look_at, final_pulls = "", PATIENCE_SECONDS, 0
     while True:
-        views = etcd.observe_all([machine.client() for machine in endpoints], deadline=deadline)
-        summary = summarize(views)
-        missing = unfinished(summary, views)
-        if not missing:
-            return summary
+        late = waited.elapsed >= look_at or deadline.expired
+        members = etcd.list_members([machine.client() for machine in endpoints], deadline=deadline)
+        # Asking every member everything takes a dozen processes, which a machine that just starts etcd had better be spared.
+        if late or sum(not member.learner for member in members) >= len(endpoints):
+            limit = Deadline(GRACE_SECONDS) if deadline.expired else deadline
+            views = _look(endpoints, limit)
+            summary = summarize(views)
+            missing = unfinished(summary, views)
+            if not missing:
+                return summary
+        else:
+            missing = joining(members, len(endpoints))
         if missing != said:
             said = missing
-            progress(f"etcd has {len(summary.healthy_voters)} of {len(endpoints)} healthy voters: {missing}")
-        if waited.elapsed >= look_at or deadline.expired:
+            progress(f"etcd: {missing}")
+        if late:
             look_at = waited.elapsed + PATIENCE_SECONDS
-            failure, final = _pull_failure([machine for machine, view in zip(endpoints, views, strict=True) if not view.healthy], deadline)
+            failure, final = _pull_failure([machine for machine, view in zip(endpoints, views, strict=True) if not view.healthy], limit)
             final_pulls = final_pulls + 1 if final else 0
             # Twice the same answer of a registry is no passing trouble.
             if failure is not None and (final_pulls >= 2 or deadline.expired):
@@ -128,10 +137,9 @@ def _await_voters(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSumma
 
 def _pull_failure(machines: Sequence[Machine], deadline: Deadline) -> tuple[PullFailed | None, bool]:
     """The first image that one of these machines cannot pull, and whether that is the registry's answer."""
-    limit = Deadline(30) if deadline.expired else deadline
     for machine in machines:
         try:
-            failure = machine_problems.find_pull_failure(machine.client(), deadline=limit)
+            failure = machine_problems.find_pull_failure(machine.client(), deadline=deadline)
         except (ConnectionFailed, CommandError):
             continue
         if failure is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import EtcdSummary
 
@@ -55,6 +56,16 @@ def decide(first: str, places: Sequence[Place]) -> Decision:
             hint="A second bootstrap would make a second cluster. Bring them back, or take them out of the inventory.",
         )
     return Decision(ready=True)
+
+
+def joining(members: Sequence[EtcdMember], expected: int) -> str:
+    """How far etcd's members have come, in one line."""
+    voters = [member.hostname for member in members if not member.learner]
+    learners = [member.hostname for member in members if member.learner]
+    if not members:
+        return "no member runs yet"
+    learning = f", {', '.join(sorted(learners))} {'is a learner' if len(learners) == 1 else 'are learners'}" if learners else ""
+    return f"{len(voters)} of {expected} control planes are voters ({', '.join(sorted(voters))}){learning}"
 
 
 def unfinished(summary: EtcdSummary, views: Sequence[EtcdView]) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed
+from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import client_output
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus
@@ -42,6 +42,7 @@ class EtcdView:
 
 def observe_etcd(client: Talosctl, *, deadline: Deadline) -> EtcdView:
     """The view of one machine. Never raises for a machine or an etcd that does not answer."""
+    member_id = ""
     try:
         found = client.get("etcdmember", deadline=deadline)
         member_id = next((str(item.spec.get("memberID", "")) for item in found), "")
@@ -55,7 +56,8 @@ def observe_etcd(client: Talosctl, *, deadline: Deadline) -> EtcdView:
             ]
             members, status, alarms = (call.result().stdout for call in calls)
     except (ConnectionFailed, CommandError) as error:
-        return EtcdView(client.address, problem=error.what)
+        # A learner, too, refuses to answer.
+        return EtcdView(client.address, member_id, problem=error.what)
     return EtcdView(
         client.address,
         member_id,
@@ -69,6 +71,18 @@ def observe_all(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[Etcd
     """The views of all control planes, asked at once."""
     with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
         return list(pool.map(lambda client: observe_etcd(client, deadline=deadline), clients))
+
+
+def list_members(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdMember]:
+    """The members of etcd as the first one of these machines that answers sees them; none when none does. Two calls in most cases."""
+    for client in clients:
+        try:
+            if any(item.spec.get("memberID") for item in client.get("etcdmember", deadline=deadline)):
+                listed = client.run("etcd", "members", action="read etcd members", deadline=deadline, seconds=ANSWER_SECONDS)
+                return client_output.parse_etcd_members(listed.stdout)
+        except PlatformError:
+            continue
+    return []
 
 
 def has_data(client: Talosctl, *, deadline: Deadline) -> bool:

@@ -54,7 +54,8 @@ class EtcdSummary:
 def summarize(views: Sequence[EtcdView]) -> EtcdSummary:
     """The sum of the views. Members come from the view that has most of them; where views differ, ``disagreement`` says so."""
     answering = [view for view in views if view.status is not None]
-    members = tuple(sorted(max((view.members for view in answering), key=len, default=()), key=lambda member: member.hostname))
+    listed = max(answering, key=lambda view: len(view.members)).members if answering else ()
+    members = tuple(sorted(listed, key=lambda member: member.hostname))
     voters = tuple(member for member in members if not member.learner)
     healthy_ids = {view.member_id for view in answering if view.healthy}
     leaders = {view.status.leader for view in answering if view.status is not None and view.healthy}

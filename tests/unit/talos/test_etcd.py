@@ -6,7 +6,7 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.apply_plan import check_etcd_before_reboot
-from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place, decide, unfinished
+from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place, decide, joining, unfinished
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import NO_LEADER, EtcdView
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import summarize
@@ -91,9 +91,11 @@ def test_alarms_are_named_once() -> None:
     assert summarize([view(1, alarms=alarm), view(2, alarms=alarm), view(3)]).alarms == ("NOSPACE on m2",)
 
 
-def test_a_learner_is_not_done() -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_learner_is_not_done(answers: bool) -> None:
     members = (member(1), member(2), member(3, learner=True))
-    views = [view(1, members), view(2, members), view(3, members, learner=True)]
+    learner = view(3, members, learner=True) if answers else EtcdView("192.0.2.13", "id3", problem="rpc not supported for learner")
+    views = [view(1, members), view(2, members), learner]
     assert unfinished(summarize(views), views) == "192.0.2.13 is a learner and has no vote yet"
 
 
@@ -141,3 +143,16 @@ def test_bootstrap_is_decided_once(places: list[Place], bootstrapped: bool, read
     decision = decide("a", places)
     assert (decision.bootstrapped, decision.ready, decision.refused) == (bootstrapped, ready, refused)
     assert text in decision.obstacle
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ((), "no member runs yet"),
+        ((member(1),), "1 of 3 control planes are voters (m1)"),
+        ((member(1), member(2), member(3, learner=True)), "2 of 3 control planes are voters (m1, m2), m3 is a learner"),
+        ((member(1), member(2, learner=True), member(3, learner=True)), "1 of 3 control planes are voters (m1), m2, m3 are learners"),
+    ],
+)
+def test_how_far_etcd_has_come(members: tuple[EtcdMember, ...], text: str) -> None:
+    assert joining(members, 3) == text
