@@ -24,8 +24,14 @@ options:
     description: What to read. Less is faster; V(status) alone is one call.
     type: list
     elements: str
-    choices: [status, system, network, disks, etcd]
-    default: [status, system, network, disks, etcd]
+    choices: [status, version, identity, image, network, disks, etcd]
+    default: [status, version, identity, image, network, disks, etcd]
+  gather_in_maintenance:
+    description: What to read besides from a machine in maintenance mode, as for O(gather).
+    type: list
+    elements: str
+    choices: [status, version, identity, image, network, disks, etcd]
+    default: []
   timeout:
     default: 30
 seealso:
@@ -145,6 +151,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "timeout": {"type": "int", "default": 30},
     "certificate_fingerprint": {"type": "str", "default": ""},
     "gather": {"type": "list", "elements": "str", "choices": list(ALL_SUBJECTS), "default": list(ALL_SUBJECTS)},
+    "gather_in_maintenance": {"type": "list", "elements": "str", "choices": list(ALL_SUBJECTS), "default": []},
 }
 
 
@@ -152,7 +159,8 @@ def run(task: Task) -> Outcome:
     """Observe, and tell."""
     params = task.params
     machine = Machine(params["address"], talosctl=params["talosctl"], talosconfig=params["talosconfig"], fingerprint=params["certificate_fingerprint"])
-    return Outcome(values={"machine": observe(machine, subjects=params["gather"], deadline=Deadline(params["timeout"])).as_values()})
+    state = observe(machine, subjects=params["gather"], in_maintenance=params["gather_in_maintenance"], deadline=Deadline(params["timeout"]))
+    return Outcome(values={"machine": state.as_values()})
 
 
 def main() -> None:

@@ -60,8 +60,9 @@ def judge_etcd(etcd: Sequence[EtcdView], *, voters: int, planned_loss: str = "")
     answering = [view for view in etcd if not view.problem and view.status is not None]
     for view in answering:
         if view.status and view.status.errors:
-            findings.append(Finding("etcd", view.address, f"the member reports {view.status.errors}", _ETCD_ADVICE))
-        findings += [Finding("etcd", view.address, f"alarm {alarm}", "Free space or defragment, then `talosctl etcd alarm disarm`.") for alarm in view.alarms]
+            # etcd names its alarms among its errors.
+            advice = "Free space or defragment, then `talosctl etcd alarm disarm`." if "NOSPACE" in view.status.errors else _ETCD_ADVICE
+            findings.append(Finding("etcd", view.address, f"the member reports {view.status.errors}", advice))
     leaders = {view.status.leader for view in answering if view.status}
     if answering and (len(leaders) != 1 or leaders == {_NO_LEADER}):
         findings.append(Finding("etcd", "cluster", "the members do not agree on a leader", "Wait for the election, or check the network between the machines."))

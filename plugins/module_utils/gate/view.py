@@ -45,7 +45,6 @@ class EtcdView:
     address: str
     status: EtcdStatus | None = None
     members: tuple[EtcdMember, ...] = ()
-    alarms: tuple[str, ...] = ()
     problem: str = ""
 
 

@@ -58,6 +58,12 @@ class Request:
     allow_reboot: bool
     check_mode: bool
 
+    @property
+    def where(self) -> str:
+        """The machine in messages: ``m1 (192.0.2.11)``."""
+        address = self.machine.address
+        return self.label if self.label == address else f"{self.label} ({address})"
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -88,7 +94,7 @@ def _settle(request: Request, deadline: Deadline) -> tuple[machine_tls.Handshake
         if shown.trust == machine_tls.FOREIGN:
             foreign_since = limit.elapsed if foreign_since is None else foreign_since
             if limit.elapsed - foreign_since >= FOREIGN_SECONDS or limit.expired:
-                raise refuse_foreign(request.machine.address, shown.problem)
+                raise refuse_foreign(request.where, shown.problem)
             obstacle = shown.problem
         else:
             foreign_since = None
@@ -132,7 +138,7 @@ def _update(request: Request, client: Talosctl, desired: str, state: MachineStat
         desired, kept = documents.with_images(desired, found), tuple(found)
     changes = config_diff.compare(running.active, desired)
     if changes:
-        refuse_pending(running, config_diff.compare(running.stored, running.active) if running.stored else [], request.machine.address)
+        refuse_pending(running, config_diff.compare(running.stored, running.active) if running.stored else [], request.where)
     plan = plan_running(changes, needs_reboot=bool(changes) and _needs_reboot(client, desired, deadline))
     check_reboot(plan, allow_reboot=request.allow_reboot or request.check_mode, address=request.label)
     if request.check_mode:

@@ -15,7 +15,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.client_outp
 # Resources by what a caller wants to know. Each is a talosctl process, so nobody reads more than needed.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "status": ("machinestatus",),
-    "system": ("version", "hostname", "systeminformation", "platformmetadata", "extensions"),
+    "version": ("version", "hostname"),
+    "identity": ("systeminformation",),
+    "image": ("platformmetadata", "extensions"),
     "network": ("addresses", "links"),
     "disks": ("disks", "systemdisk"),
     "etcd": ("etcdmember",),

@@ -35,7 +35,7 @@ class Machine:
             raise CertificateMismatch(
                 f"the machine shows a certificate with fingerprint {shown.fingerprint}, expected was {self.expected_fingerprint}",
                 where=self.address,
-                hint="Compare with the fingerprint on the machine's console; it changes at every boot into maintenance mode. Then correct the setting.",
+                hint="Compare with the one on the machine's console (it changes at every boot into maintenance mode), then correct machine_certificate_fingerprint.",
             )
         return shown
 
@@ -52,8 +52,8 @@ class Machine:
         return Talosctl(self.address, program=self.talosctl, insecure=True, fingerprint=fingerprint)
 
 
-def observe(machine: Machine, *, subjects: Sequence[str] = ALL_SUBJECTS, deadline: Deadline) -> MachineState:
-    """What can be known about the machine now. ``subjects`` are keys of KINDS.
+def observe(machine: Machine, *, subjects: Sequence[str] = ALL_SUBJECTS, in_maintenance: Sequence[str] = (), deadline: Deadline) -> MachineState:
+    """What can be known about the machine now. ``subjects`` are keys of KINDS; those ``in_maintenance`` are read only from a machine that is.
 
     Raises only CertificateMismatch and what is wrong on our own side; a machine that does not answer is a result.
     """
@@ -61,8 +61,10 @@ def observe(machine: Machine, *, subjects: Sequence[str] = ALL_SUBJECTS, deadlin
     state = MachineState(machine.address, shown.trust, shown.fingerprint, shown.problem)
     if shown.problem or shown.trust not in (machine_tls.OURS, machine_tls.MAINTENANCE):
         return state
-    client = machine.client() if shown.trust == machine_tls.OURS else machine.maintenance_client()
-    wanted = [kind for subject in subjects for kind in KINDS[subject] if kind != "etcdmember" or shown.trust == machine_tls.OURS]
+    ours = shown.trust == machine_tls.OURS
+    client = machine.client() if ours else machine.maintenance_client()
+    chosen = dict.fromkeys([*subjects, *(() if ours else in_maintenance)])
+    wanted = [kind for subject in chosen for kind in KINDS[subject] if kind != "etcdmember" or ours]
     try:
         found = client.get_all(*wanted, deadline=deadline)
     except (ConnectionFailed, CommandError) as error:

@@ -36,7 +36,7 @@ def reset(request: ResetRequest, *, deadline: Deadline) -> bool:
     Raises RefusedError when the confirmation is not the host name or the machine is not ours.
     """
     machine = request.machine
-    found = observe(machine, subjects=("status", "system"), deadline=deadline)
+    found = observe(machine, subjects=("status", "version"), deadline=deadline)
     if found.trust == machine_tls.MAINTENANCE:
         return False
     if found.trust == machine_tls.FOREIGN:

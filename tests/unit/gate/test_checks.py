@@ -74,7 +74,7 @@ def test_machines(machine: MachineView, problem: str | None) -> None:
         ((member(1), member(2, leader=2), member(3)), "", ["do not agree on a leader"]),
         ((member(1, leader=0), member(2, leader=0), member(3, leader=0)), "", ["do not agree on a leader"]),
         ((member(1), member(2), member(3, errors="corrupt")), "", ["the member reports corrupt"]),
-        ((member(1), member(2), replace(member(3), alarms=("NOSPACE",))), "", ["alarm NOSPACE"]),
+        ((member(1), member(2), member(3, errors="memberID:3 alarm:NOSPACE")), "", ["alarm:NOSPACE"]),
         (tuple(replace(view, members=MEMBERS[:2]) for view in HEALTHY), "", ["there are 2 voters, expected are 3"]),
         (tuple(replace(view, members=(*MEMBERS[:2], replace(MEMBERS[2], learner=True))) for view in HEALTHY), "", ["there are 2 voters, expected are 3"]),
         ((), "", ["0 of 3 voters are healthy"]),
