@@ -141,7 +141,7 @@ def _update(request: Request, client: Talosctl, desired: str, state: MachineStat
         refuse_pending(running, config_diff.compare(running.stored, running.active) if running.stored else [], request.where)
     plan = plan_running(changes, needs_reboot=bool(changes) and _needs_reboot(client, desired, deadline))
     check_reboot(plan, allow_reboot=request.allow_reboot or request.check_mode, address=request.label)
-    if request.check_mode:
+    if request.check_mode or (plan.step == "none" and state.stage == "running"):
         return Applied(plan, state.stage, kept)
     if plan.step == "reboot":
         return Applied(plan, _reboot_into(request, client, desired, state, deadline).stage, kept)
