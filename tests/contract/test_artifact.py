@@ -103,7 +103,6 @@ def test_ansible_doc_shows_every_plugin(installed: Path, kind: str) -> None:
     for name, content in shown.items():
         assert content["doc"]["short_description"], name
         assert content["examples"], f"{name} has no example"
-        assert content["return"], f"{name} does not say what it returns"
 
 
 def test_ansible_doc_shows_every_role(installed: Path) -> None:

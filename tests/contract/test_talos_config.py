@@ -281,13 +281,11 @@ def test_the_upgrade_of_kubernetes_owns_the_images(rendered: Renderer) -> None:
     assert with_images(desired.text, kept) == running.text
 
 
-@pytest.mark.parametrize("core", ["newest", "oldest"])
-def test_both_ways_are_one(core: str, secrets_file: str, rendered: Renderer, tmp_path: Path) -> None:
+def test_both_ways_are_one(secrets_file: str, rendered: Renderer, tmp_path: Path) -> None:
     module = "trinode.platform.talos_config"
     common = {**rendered.options, "talosctl": talosctl(), "path": f"{tmp_path}/{{way}}/configs/m1.yaml"}
     missing = {**common, "secrets_file": f"{tmp_path}/none.yaml"}
     results = run(
-        core,
         [
             Case("first look", module, missing, {"check_mode": True}),
             Case("without secrets", module, missing),
