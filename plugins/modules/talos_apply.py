@@ -12,8 +12,8 @@ description:
   - Gives a machine in maintenance mode its first configuration, or a running one what differs from its configuration, and waits until the machine
     has done what that promises. A new machine then runs, or, as a control plane of a cluster that does not exist yet, waits for its etcd to be
     bootstrapped. The wait is a watch, not a fixed time.
-  - A running machine is changed without a reboot wherever Talos can do that. The machine itself is asked. A change that needs a reboot is refused
-    unless O(allow_reboot) is set; even then it is refused while etcd would lose its quorum, or while another control plane is not running.
+  - A running machine is changed without a reboot wherever Talos can do that. The machine itself is asked. What becomes of a change that needs a reboot
+    is O(reboot)'s choice; a reboot is refused while etcd would lose its quorum, or while another control plane is not running.
   - A machine that belongs to another cluster is refused, and so is one that is trying out a configuration (C(talosctl apply-config --mode=try))
     or has one staged for its next boot, since any apply would end that.
 author:
@@ -39,10 +39,13 @@ options:
     description: Leave the images of Kubernetes' components as a running machine has them, because C(talosctl upgrade-k8s) owns them.
     type: bool
     default: true
-  allow_reboot:
-    description: Whether the machine may reboot when a change needs it. Use it with C(serial) set to 1.
-    type: bool
-    default: false
+  reboot:
+    description:
+      - What to do with a change that needs a reboot. V(refuse) fails; V(postpone) leaves the machine as it is and says so in RV(reboot_required), for a
+        later task; V(allow) reboots, for plays with C(serial) set to 1.
+    type: str
+    choices: [refuse, postpone, allow]
+    default: refuse
 attributes:
   check_mode:
     support: full
@@ -87,7 +90,7 @@ step:
   type: str
   returned: success
   sample: no-reboot
-  choices: [install, none, no-reboot, reboot]
+  choices: [install, none, no-reboot, reboot, postponed]
 reboot_required:
   description: Whether the change needs a reboot.
   type: bool
@@ -130,7 +133,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "config_file": {"type": "path"},
     "endpoints": {"type": "list", "elements": "str", "default": []},
     "keep_kubernetes_images": {"type": "bool", "default": True},
-    "allow_reboot": {"type": "bool", "default": False},
+    "reboot": {"type": "str", "choices": ["refuse", "postpone", "allow"], "default": "refuse"},
 }
 
 
@@ -153,7 +156,7 @@ def run(task: Task) -> Outcome:
         ),
         endpoints=tuple(params["endpoints"]),
         keep_kubernetes_images=params["keep_kubernetes_images"],
-        allow_reboot=params["allow_reboot"],
+        reboot=params["reboot"],
         check_mode=task.check_mode,
     )
     return _outcome(task, apply(request, deadline=deadline))
@@ -170,15 +173,15 @@ def _config(task: Task, link: str, deadline: Deadline) -> str:
 
 def _outcome(task: Task, applied: Applied) -> Outcome:
     plan = applied.plan
-    if plan.step == "reboot" and task.check_mode and not task.params["allow_reboot"]:
-        task.warn(f"{task.params['address']}: this change needs a reboot. A real run refuses it unless allow_reboot is set.")
+    if plan.step == "reboot" and task.check_mode and task.params["reboot"] == "refuse":
+        task.warn(f"{task.params['address']}: this change needs a reboot. A real run refuses it unless trinode_allow_reboot is set.")
     return Outcome(
         changed=plan.changed,
         message=plan.summary,
-        diff=[change.ansible for change in plan.changes],
+        diff=[change.ansible for change in plan.changes] if plan.changed else None,
         values={
             "step": plan.step,
-            "reboot_required": plan.step == "reboot",
+            "reboot_required": plan.reboot_required,
             "documents": [{"document": change.document.label, "action": change.action, "paths": list(change.paths)} for change in plan.changes],
             "stage": applied.stage,
             "kept_images": [{"component": image.component, "running": image.running, "rendered": image.rendered} for image in applied.kept],

@@ -46,7 +46,7 @@ class Request:
     """What is wanted: the configuration, and under which conditions. ``endpoints``: the control planes, as far as known.
 
     ``render`` gives the configuration's text (with secrets), and gets the name of the link that holds the machine's address where ``needs_link``
-    says that it depends on it.
+    says that it depends on it. ``reboot`` says what becomes of a change that needs one: ``refuse``, ``postpone`` or ``allow``.
     """
 
     machine: Machine
@@ -55,7 +55,7 @@ class Request:
     needs_link: bool
     endpoints: tuple[str, ...]
     keep_kubernetes_images: bool
-    allow_reboot: bool
+    reboot: str
     check_mode: bool
 
     @property
@@ -140,7 +140,9 @@ def _update(request: Request, client: Talosctl, desired: str, state: MachineStat
     if changes:
         refuse_pending(running, config_diff.compare(running.stored, running.active) if running.stored else [], request.where)
     plan = plan_running(changes, needs_reboot=bool(changes) and _needs_reboot(client, desired, deadline))
-    check_reboot(plan, allow_reboot=request.allow_reboot or request.check_mode, address=request.label)
+    check_reboot(plan, allowed=request.reboot != "refuse" or request.check_mode, address=request.label)
+    if plan.step == "reboot" and request.reboot == "postpone":
+        return Applied(Plan("postponed", plan.changes), state.stage, kept)
     if request.check_mode or (plan.step == "none" and state.stage == "running"):
         return Applied(plan, state.stage, kept)
     if plan.step == "reboot":

@@ -13,7 +13,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Ref
 from ansible_collections.trinode.platform.plugins.module_utils.talos.config_diff import DocumentChange
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import EtcdSummary
 
-Step = Literal["install", "none", "no-reboot", "reboot"]
+Step = Literal["install", "none", "no-reboot", "reboot", "postponed"]
 
 # Stages in which a machine is on its way elsewhere: its configuration is about to change or go, or it goes down at once.
 PASSING_STAGES = ("installing", "rebooting", "upgrading", "resetting", "shutting down")
@@ -29,14 +29,19 @@ class RunningConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """The step: ``install`` (first configuration, from maintenance), ``none``, ``no-reboot`` or ``reboot`` (new configuration of a running machine)."""
+    """The step: ``install`` (first configuration, from maintenance), ``none``, ``no-reboot`` or ``reboot`` (new configuration of a running
+    machine), ``postponed`` (a reboot is needed, and left to a later task)."""
 
     step: Step
     changes: tuple[DocumentChange, ...] = ()
 
     @property
     def changed(self) -> bool:
-        return self.step != "none"
+        return self.step not in ("none", "postponed")
+
+    @property
+    def reboot_required(self) -> bool:
+        return self.step in ("reboot", "postponed")
 
     @property
     def summary(self) -> str:
@@ -46,6 +51,8 @@ class Plan:
         if self.step == "install":
             return "The machine is in maintenance mode and gets its first configuration."
         names = ", ".join(f"{change.document.label} ({change.action})" for change in self.changes)
+        if self.step == "postponed":
+            return f"To be changed: {names}; the machine waits for its turn to reboot."
         return f"Changed: {names}{'; takes effect with a reboot' if self.step == 'reboot' else ''}."
 
 
@@ -80,14 +87,14 @@ def plan_running(changes: Sequence[DocumentChange], *, needs_reboot: bool) -> Pl
     return Plan("reboot" if needs_reboot else "no-reboot", tuple(changes))
 
 
-def check_reboot(plan: Plan, *, allow_reboot: bool, address: str) -> None:
+def check_reboot(plan: Plan, *, allowed: bool, address: str) -> None:
     """Raise RefusedError for a plan that reboots without being allowed to."""
-    if plan.step == "reboot" and not allow_reboot:
+    if plan.step == "reboot" and not allowed:
         paths = ", ".join(path for change in plan.changes for path in (change.paths or (change.document.label,)))
         raise RefusedError(
             f"the change needs a reboot, which is not allowed here: {paths}",
             where=address,
-            hint="Set trinode_allow_reboot (allow_reboot) to true; machines then reboot one at a time, each only while etcd keeps its quorum.",
+            hint="Set trinode_allow_reboot to true; machines then reboot one at a time, each only while etcd keeps its quorum.",
             details={"reboot_required": True},
         )
 

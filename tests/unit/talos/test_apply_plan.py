@@ -35,12 +35,12 @@ def test_the_least_disruptive_step(needs_reboot: bool, step: str) -> None:
 
 def test_a_reboot_must_be_allowed() -> None:
     plan = plan_running(CHANGES, needs_reboot=True)
-    check_reboot(plan, allow_reboot=True, address="w1")
+    check_reboot(plan, allowed=True, address="w1")
     with pytest.raises(RefusedError, match=r"machine\.sysctls\.a") as error:
-        check_reboot(plan, allow_reboot=False, address="w1")
+        check_reboot(plan, allowed=False, address="w1")
     assert error.value.details == {"reboot_required": True}
-    check_reboot(plan_running(CHANGES, needs_reboot=False), allow_reboot=False, address="w1")
-    check_reboot(Plan("install"), allow_reboot=False, address="w1")
+    check_reboot(plan_running(CHANGES, needs_reboot=False), allowed=False, address="w1")
+    check_reboot(Plan("install"), allowed=False, address="w1")
 
 
 def test_a_trial_is_not_disturbed() -> None:
@@ -55,3 +55,10 @@ def test_a_foreign_machine_is_refused_with_a_way_out() -> None:
     error = refuse_foreign("192.0.2.11", "it wants a client certificate")
     assert "does not belong to this cluster" in str(error)
     assert "reset" in error.hint
+
+
+def test_a_postponed_reboot_changes_nothing_and_says_so() -> None:
+    plan = Plan("postponed", CHANGES)
+    assert not plan.changed
+    assert plan.reboot_required
+    assert "waits for its turn" in plan.summary
