@@ -106,11 +106,14 @@ class Wait:
             raise PullFailed(failure.text, where=self.label, hint=failure.hint)
 
     def _too_late(self, problem: str) -> DeadlineExceeded:
-        what, hint = problem, ""
         if self._last_trust == machine_tls.UNREACHABLE:
-            what = f"it does not answer on the Talos API ({problem or 'no answer'})"
-            hint = f"Check that the machine has power and network, and that its address {self.machine.address} is right."
-        elif self._last_status.stage and not problem:
+            return DeadlineExceeded(
+                f"the machine does not answer on the Talos API ({problem or 'no answer'}), {self.deadline.seconds:.0f} s long",
+                where=self.label,
+                hint=f"Check that the machine has power and network, and that its address {self.machine.address} is right.",
+            )
+        what, hint = problem, ""
+        if self._last_status.stage and not problem:
             what, hint = machine_problems.diagnose(self.machine.client(), deadline=self.deadline)
             what = what or describe_status(self._last_status)
         return DeadlineExceeded(f"{self.what} did not happen within {self.deadline.seconds:.0f} s{f': {what}' if what else ''}", where=self.label, hint=hint)
