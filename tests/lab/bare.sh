@@ -36,7 +36,11 @@ machine:
     mirrors:
 $mirrors
   kubelet:
-    extraConfig: {failCgroupV1: false, featureGates: {KubeletInUserNamespace: true}}
+    extraConfig:
+      failCgroupV1: false
+      featureGates: {KubeletInUserNamespace: true}
+      httpCheckFrequency: 1s
+      crashLoopBackOff: {maxContainerRestartPeriod: 2s}
 cluster:
   network: {cni: {name: none}}
   proxy: {disabled: true}

@@ -39,15 +39,12 @@ _OVERLAYS = ("etc/cni", "etc/kubernetes", "usr/libexec/kubernetes", "opt")
 def main(specification: dict[str, Any]) -> int:
     kernel.die_with_parent()
     kernel.enter_network(Path(specification["namespace"]))
-    group = cgroups.Group(*specification["cgroup"])
-    group.add(os.getpid())
-    group_paths = {name: str(path) for name, path in group.paths.items()}
-    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWCGROUP)
+    kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC)
     child = os.fork()
     if child == 0:
         try:
             kernel.die_with_parent()
-            _init(specification, group_paths)
+            _init(specification)
         except OSError as error:
             print(f"lab: the machine cannot boot: {error}", flush=True)
         os._exit(1)
@@ -62,8 +59,12 @@ def _meaning(status: int) -> int:
     return EXIT_CRASH
 
 
-def _init(specification: dict[str, Any], group_paths: dict[str, str]) -> None:
-    """PID 1 of the machine, until it becomes Talos."""
+def _init(specification: dict[str, Any]) -> None:
+    """PID 1 of the machine, until it becomes Talos. It alone is in the machine's control group, which is the root of its cgroup namespace."""
+    group = cgroups.Group(*specification["cgroup"])
+    group_paths = {name: str(path) for name, path in group.paths.items()}
+    group.add(cgroups.MYSELF)
+    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWCGROUP)
     directory = Path(specification["directory"])
     root = _root(Path(specification["rootfs"]), directory / "root")
     socket.sethostname(specification["hostname"])

@@ -13,6 +13,7 @@ from trinode_lab.processes import Process, wait_until
 
 MOUNT = Path("/sys/fs/cgroup")
 TOP = "trinode-lab"
+MYSELF = 0  # what cgroup.procs takes for the writer, whatever its pid is outside its namespace
 
 
 @cache

@@ -5,6 +5,7 @@ Run as ``python -m trinode_lab.supervisor STATE MACHINE``. Commands come by the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -44,6 +45,7 @@ class Supervisor:
         self._restart = False  # a stop that was asked for as the first half of a reboot
         self._frozen = False
         self._boots = 0
+        self._configuration = ""  # sha256 of the stored one
         self._boot: subprocess.Popen[bytes] | None = None
         self._front: subprocess.Popen[bytes] | None = None
 
@@ -113,12 +115,24 @@ class Supervisor:
         return _ENDS.get(code, "crash")
 
     def _wait(self, boot: subprocess.Popen[bytes]) -> int:
-        """Wait for the machine's end, and keep the front running meanwhile."""
+        """Wait for the machine's end; meanwhile keep the front running and look at the configuration."""
         while True:
             try:
                 return boot.wait(1.0)
             except subprocess.TimeoutExpired:
                 self._keep_front()
+                self._look_at_configuration()
+
+    def _look_at_configuration(self) -> None:
+        """Record that Talos has stored another machine configuration."""
+        try:
+            text = (self.machine.directory / "state" / "config.yaml").read_bytes()
+        except FileNotFoundError:
+            text = b""
+        digest = hashlib.sha256(text).hexdigest() if text else ""
+        if digest and digest != self._configuration:
+            self.timeline.record("configuration", machine=self.machine.name, changes=True, sha256=digest)
+        self._configuration = digest
 
     # -- the hardware front
 
