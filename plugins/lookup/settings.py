@@ -58,7 +58,8 @@ except ImportError:
 else:
     # Core marks each value with where it came from. This is no public interface, so all goes on without it, only with less to show.
     _ORIGIN = getattr(_tags, "Origin", None)
-    _SECRET = tuple(tag for tag in (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None)) if tag)  # pylint: disable=using-constant-test
+    _MARKS = (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None))
+    _SECRET = tuple(mark for mark in _MARKS if mark)
 
 _ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _ROLES = os.path.join(_ROOT, "roles")
