@@ -59,7 +59,7 @@ else:
     # Core marks each value with where it came from. This is no public interface, so all goes on without it, only with less to show.
     _ORIGIN = getattr(_tags, "Origin", None)
     _MARKS = (getattr(_tags, "VaultedValue", None), getattr(_tags, "SourceWasEncrypted", None))
-    _SECRET = tuple(mark for mark in _MARKS if mark)
+    _SECRET = tuple(mark for mark in _MARKS if mark is not None)
 
 _ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _ROLES = os.path.join(_ROOT, "roles")
