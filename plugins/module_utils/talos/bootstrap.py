@@ -104,29 +104,28 @@ def _await_voters(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSumma
     waited = Deadline(deadline.remaining)
     said, look_at, final_pulls = "", PATIENCE_SECONDS, 0
     while True:
-        late = waited.elapsed >= look_at or deadline.expired
-        members = etcd.list_members([machine.client() for machine in endpoints], deadline=deadline)
+        too_late = deadline.expired
+        limit = Deadline(GRACE_SECONDS) if too_late else deadline
+        members = etcd.list_members([machine.client() for machine in endpoints], deadline=limit)
+        missing = joining(members, len(endpoints))
         # Asking every member everything takes a dozen processes, which a machine that just starts etcd had better be spared.
-        if late or sum(not member.learner for member in members) >= len(endpoints):
-            limit = Deadline(GRACE_SECONDS) if deadline.expired else deadline
+        if too_late or sum(not member.learner for member in members) >= len(endpoints):
             views = _look(endpoints, limit)
             summary = summarize(views)
             missing = unfinished(summary, views)
             if not missing:
                 return summary
-        else:
-            missing = joining(members, len(endpoints))
         if missing != said:
             said = missing
             progress(f"etcd: {missing}")
-        if late:
+        if too_late or waited.elapsed >= look_at:
             look_at = waited.elapsed + PATIENCE_SECONDS
-            failure, final = _pull_failure([machine for machine, view in zip(endpoints, views, strict=True) if not view.healthy], limit)
+            failure, final = _pull_failure(endpoints, limit)
             final_pulls = final_pulls + 1 if final else 0
             # Twice the same answer of a registry is no passing trouble.
-            if failure is not None and (final_pulls >= 2 or deadline.expired):
+            if failure is not None and (final_pulls >= 2 or too_late):
                 raise failure
-        if deadline.expired:
+        if too_late:
             raise DeadlineExceeded(
                 f"etcd did not get {len(endpoints)} healthy voters within {deadline.seconds:.0f} s, it has {len(summary.healthy_voters)}: {missing}",
                 where=", ".join(machine.address for machine in endpoints),
