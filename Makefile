@@ -7,6 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 LAB := $(BIN)/python tests/lab/lab
 PYTEST := $(BIN)/python -m pytest
+PASSWORD_FILE := 'import json, sys; print(json.load(sys.stdin)["vault_password_file"])'
 # Arguments for ansible-playbook in `make demo`, such as ARGS="--check --diff".
 ARGS ?=
 
@@ -22,9 +23,13 @@ prerequisites:
 demo: prerequisites setup ## Bring up the lab's three machines and run site.yml on them
 	@echo "demo: building the lab's tools (the first time takes 10-20 minutes)"; $(LAB) build
 	@echo "demo: bringing up the machines"; $(LAB) up
-	@echo "demo: ansible-playbook site.yml -i inventory/lab $(ARGS)"; \
-	 PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" ansible-playbook site.yml -i inventory/lab $(ARGS)
-	@echo "demo: look around with 'tests/lab/lab status', end it with 'make down'"
+	@export PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" ANSIBLE_VAULT_PASSWORD_FILE="$$($(LAB) inventory | $(BIN)/python -c $(PASSWORD_FILE))"; \
+	 echo "demo: ansible-playbook site.yml -i inventory/lab $(ARGS)"; \
+	 ansible-playbook site.yml -i inventory/lab $(ARGS); \
+	 echo "demo: to go on by hand:"; \
+	 echo "  export PATH=$$PWD/$(BIN):$$($(LAB) bin):\$$PATH ANSIBLE_VAULT_PASSWORD_FILE=$$ANSIBLE_VAULT_PASSWORD_FILE"; \
+	 echo "  ansible-playbook site.yml -i inventory/lab          # again: changed=0"; \
+	 echo "  tests/lab/lab status                                # make down ends it"
 
 down: setup ## Take the lab down
 	@echo "down: ending the lab"; $(LAB) down
