@@ -84,7 +84,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     partition = add("partition", _partition, "pull its cable, or cut it off from some machines only")
     partition.add_argument("--from", dest="peers", nargs="+", default=[], metavar="MACHINE", help="machines that it can no longer talk to")
     add("heal", on_machine(faults.heal), "undo partition")
-    add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on")
+    add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on (Talos joins again as a new member)")
     add("image-unpullable", lambda options: faults.image_unpullable(_standing(options), options.image, True), "have the registry refuse an image", "image")
     add("image-restore", lambda options: faults.image_unpullable(_standing(options), options.image, False), "have it served again", "image")
 

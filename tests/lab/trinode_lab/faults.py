@@ -53,7 +53,7 @@ def heal(settings: Settings, machine: Machine) -> None:
 
 
 def lose_etcd_member(settings: Settings, machine: Machine) -> None:
-    """Power cut, the member's data is gone, power on: the member cannot come back by itself."""
+    """Power cut, the member's data is gone, power on. Talos then removes the lost member and joins as a new one: a learner first, a voter some 15 s later."""
     data = machine.directory / "var" / "lib" / "etcd"
     if not data.exists():
         raise LabError(f"{machine.name} has no etcd member to lose: {data} does not exist")
