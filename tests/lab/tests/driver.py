@@ -57,7 +57,9 @@ class Lab:
 
     def command(self, *arguments: str, timeout: float = 120, check: bool = True) -> str:
         """Run the lab's command and return what it printed."""
-        result = subprocess.run([sys.executable, LAB, *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=timeout, check=False)
+        result = subprocess.run(
+            [sys.executable, LAB, *arguments], env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=timeout, check=False
+        )
         if check and result.returncode:
             raise AssertionError(f"lab {' '.join(arguments)} failed with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result.stdout
@@ -93,7 +95,9 @@ class Lab:
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.state / "vault-password"),
         }
 
-    def playbook(self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab", private: Path | None = None) -> PlaybookRun:
+    def playbook(
+        self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab", private: Path | None = None
+    ) -> PlaybookRun:
         """Run a playbook of the checkout on this lab, to its end."""
         started = time.monotonic()
         run = ansible_runner.run(
@@ -113,7 +117,9 @@ class Lab:
     def killed_playbook(self, playbook: str, after: float) -> None:
         """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""
         argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(ROOT / "inventory/lab")]
-        with subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             try:
                 process.wait(after)
             except subprocess.TimeoutExpired:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from driver import Lab, PlaybookRun
 
@@ -12,10 +9,10 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def fresh(lab: Lab) -> Iterator[Lab]:
+def fresh(lab: Lab) -> Lab:
     """Machines in maintenance mode. Tests of refusals leave them untouched, so they share them."""
     lab.again()
-    yield lab
+    return lab
 
 
 def failed(run: PlaybookRun, *texts: str, within: float) -> None:
@@ -25,11 +22,6 @@ def failed(run: PlaybookRun, *texts: str, within: float) -> None:
     assert "Traceback" not in run.output
     for text in texts:
         assert text in run.output, run.output
-
-
-def machine(number: int, **settings: Any) -> dict[str, Any]:
-    """Extra variables that set ``machine_*`` on all machines, for tests that need only one machine to be wrong."""
-    return {f"machine_{name}": value for name, value in settings.items()} | {"number": number}
 
 
 def test_machine_off(fresh: Lab) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 from driver import Lab, PlaybookRun
@@ -20,15 +19,19 @@ def checked(lab: Lab) -> PlaybookRun:
 
 
 @pytest.fixture(scope="module")
-def built(lab: Lab, checked: PlaybookRun) -> Iterator[PlaybookRun]:
+def built(lab: Lab, checked: PlaybookRun) -> PlaybookRun:
     """The first real run."""
-    yield lab.playbook("site.yml")
+    return lab.playbook("site.yml")
 
 
 def _kubectl(lab: Lab, *arguments: str) -> str:
     programs = lab.command("bin").strip()
     return subprocess.run(
-        [os.path.join(programs, "kubectl"), "--kubeconfig", str(lab.state / "cluster" / "kubeconfig"), *arguments], capture_output=True, text=True, check=True, timeout=60
+        [os.path.join(programs, "kubectl"), "--kubeconfig", str(lab.state / "cluster" / "kubeconfig"), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
 
 
@@ -44,7 +47,12 @@ def test_check_on_untouched_machines_shows_what_would_happen_and_changes_nothing
 def test_first_run_makes_a_highly_available_cluster(lab: Lab, built: PlaybookRun) -> None:
     assert built.returncode == 0, built.output
     nodes = json.loads(_kubectl(lab, "get", "nodes", "-o", "json"))["items"]
-    ready = {node["metadata"]["name"] for node in nodes for condition in node["status"]["conditions"] if condition["type"] == "Ready" and condition["status"] == "True"}
+    ready = {
+        node["metadata"]["name"]
+        for node in nodes
+        for condition in node["status"]["conditions"]
+        if condition["type"] == "Ready" and condition["status"] == "True"
+    }
     assert ready == {"m1", "m2", "m3"}
     assert [event["event"] for event in lab.changes()].count("bootstrap") == 1
 

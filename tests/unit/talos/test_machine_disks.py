@@ -11,8 +11,18 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_dis
 
 def disk(name: str, **changes: Any) -> Disk:
     fields: dict[str, Any] = {
-        "name": name, "path": f"/dev/{name}", "size": 500_000_000_000, "model": "SSD 870", "serial": f"S-{name}", "wwid": f"naa.{name}",
-        "uuid": "", "transport": "sata", "rotational": False, "readonly": False, "bus_path": "/pci0000:00/x", "by_id": (f"/dev/disk/by-id/ata-{name}",),
+        "name": name,
+        "path": f"/dev/{name}",
+        "size": 500_000_000_000,
+        "model": "SSD 870",
+        "serial": f"S-{name}",
+        "wwid": f"naa.{name}",
+        "uuid": "",
+        "transport": "sata",
+        "rotational": False,
+        "readonly": False,
+        "bus_path": "/pci0000:00/x",
+        "by_id": (f"/dev/disk/by-id/ata-{name}",),
         "system": False,
     }
     return Disk(**{**fields, **changes})
