@@ -30,11 +30,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--name", help="name of the lab (default: lab, or TRINODE_LAB_NAME)")
-    shared.add_argument("--network", help="its /24 (default: 10.5.0.0/24, or TRINODE_LAB_NETWORK)")
-    shared.add_argument("--machines", type=int, help="number of machines (default: 3, or TRINODE_LAB_MACHINES)")
-    shared.add_argument("--state", help="its state directory (default: under XDG_STATE_HOME, or TRINODE_LAB_STATE)")
+    shared = _shared(None)
     parser = argparse.ArgumentParser(prog="lab", description="Real Talos machines in namespaces; see tests/lab/README.md")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -62,11 +58,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _shared(default: object) -> argparse.ArgumentParser:
+    """The options that say which lab. A command inside a command takes them too, and then must not undo the outer ones."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--name", default=default, help="name of the lab (default: lab, or TRINODE_LAB_NAME)")
+    shared.add_argument("--network", default=default, help="its /24 (default: 10.5.0.0/24, or TRINODE_LAB_NETWORK)")
+    shared.add_argument("--machines", default=default, type=int, help="number of machines (default: 3, or TRINODE_LAB_MACHINES)")
+    shared.add_argument("--state", default=default, help="its state directory (default: under XDG_STATE_HOME, or TRINODE_LAB_STATE)")
+    return shared
+
+
 def _add_faults(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(required=True, metavar="FAULT")
 
     def add(name: str, run: object, text: str, operand: str = "machine") -> argparse.ArgumentParser:
-        kind = kinds.add_parser(name, help=text, description=text)
+        kind = kinds.add_parser(name, parents=[_shared(argparse.SUPPRESS)], help=text, description=text)
         kind.add_argument(operand)
         kind.set_defaults(run=run)
         return kind

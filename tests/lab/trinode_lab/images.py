@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,8 @@ def build() -> Path:
     if target.is_dir():
         return target
     print("  images: building", flush=True)
-    with tempfile.TemporaryDirectory(prefix=".images-", dir=cache_directory()) as temporary:
-        output = Path(temporary) / "images"
+    with tools.scratch() as temporary:
+        output = temporary / "images"
         (output / "blobs" / "sha256").mkdir(parents=True)
         _Writer(output).write_all()
         tools.publish(output, target)

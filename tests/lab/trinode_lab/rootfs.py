@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from trinode_lab import host, tools
@@ -102,8 +101,8 @@ def build() -> Path:
     if target.is_dir():
         return target
     print("  root file system: building", flush=True)
-    with tempfile.TemporaryDirectory(prefix=".rootfs-", dir=cache_directory()) as temporary:
-        output = Path(temporary) / "rootfs"
+    with tools.scratch() as temporary:
+        output = temporary / "rootfs"
         _fill(output)
         output.chmod(0o755)
         tools.publish(output, target)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
@@ -175,12 +177,23 @@ def build(todo: Sequence[Tool]) -> None:
 
 
 def _install(tool: Tool) -> None:
-    cache_directory().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{tool.name}-", dir=cache_directory()) as temporary:
-        output = Path(temporary) / "built"
+    with scratch() as temporary:
+        output = temporary / "built"
         output.mkdir()
         tool.build(output)
         publish(output, tool.directory_built)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory in the cache to build in. What killed builds left there is removed on the way."""
+    cache = cache_directory()
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob(".building-*"):
+        if not Path(f"/proc/{left.name.split('-')[1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=cache) as temporary:
+        yield Path(temporary)
 
 
 def publish(directory: Path, target: Path) -> None:
@@ -198,8 +211,8 @@ def user_programs() -> Path:
     key = hashlib.sha256(repr(sorted((name, str(path)) for name, path in links.items())).encode()).hexdigest()[:16]
     target = cache_directory() / f"bin-{key}"
     if not target.is_dir():
-        with tempfile.TemporaryDirectory(prefix=".bin-", dir=cache_directory()) as temporary:
-            output = Path(temporary) / "bin"
+        with scratch() as temporary:
+            output = temporary / "bin"
             output.mkdir()
             for name, path in links.items():
                 (output / name).symlink_to(path)
