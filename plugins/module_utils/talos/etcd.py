@@ -24,7 +24,7 @@ NO_LEADER = "0" * 16
 class EtcdView:
     """What one control plane says of etcd.
 
-    ``member_id`` is empty when the machine has no running member; ``status`` is None and ``problem`` says why when its etcd does not answer.
+    ``member_id`` is empty when the machine has no member that answers; ``problem`` says why something of it cannot be read.
     """
 
     address: str
@@ -42,29 +42,35 @@ class EtcdView:
 
 def observe_etcd(client: Talosctl, *, deadline: Deadline) -> EtcdView:
     """The view of one machine. Never raises for a machine or an etcd that does not answer."""
-    member_id = ""
     try:
-        found = client.get("etcdmember", deadline=deadline)
-        member_id = next((str(item.spec.get("memberID", "")) for item in found), "")
-        if not member_id:
-            # Without a member the etcd calls would hang until they are cut off.
+        if not is_started(client, deadline=deadline):
             return EtcdView(client.address, problem="it has no running etcd member")
         with ThreadPoolExecutor(max_workers=3) as pool:
-            calls = [
-                pool.submit(client.run, "etcd", *words, action=f"read etcd {words[0]}", deadline=deadline, seconds=ANSWER_SECONDS)
-                for words in (("members",), ("status",), ("alarm", "list"))
-            ]
-            members, status, alarms = (call.result().stdout for call in calls)
+            calls = [pool.submit(_ask, client, words, deadline) for words in (("status",), ("members",), ("alarm", "list"))]
+            (status_text, problem), *others = (call.result() for call in calls)
+        status = client_output.parse_etcd_status(status_text)
+        members, alarms = client_output.parse_etcd_members(others[0][0]), client_output.parse_etcd_alarms(others[1][0])
     except (ConnectionFailed, CommandError) as error:
-        # A learner, too, refuses to answer.
-        return EtcdView(client.address, member_id, problem=error.what)
-    return EtcdView(
-        client.address,
-        member_id,
-        tuple(client_output.parse_etcd_members(members)),
-        client_output.parse_etcd_status(status),
-        tuple(client_output.parse_etcd_alarms(alarms)),
-    )
+        return EtcdView(client.address, problem=error.what)
+    # A learner tells its status and refuses everything else.
+    problem = problem or next((text for _output, text in others if text), "")
+    return EtcdView(client.address, status.member_id if status else "", tuple(members), status, tuple(alarms), problem)
+
+
+def is_started(client: Talosctl, *, deadline: Deadline) -> bool:
+    """Whether etcd runs there, healthy or not. Where it does not, every question to it hangs until it is cut off. Raises when the machine does not answer.
+
+    Talos's resource EtcdMember would tell too, but only with the next health check, up to 20 s later.
+    """
+    return any(service.id == "etcd" and service.state == "Running" for service in client.services(deadline=deadline))
+
+
+def _ask(client: Talosctl, words: Sequence[str], deadline: Deadline) -> tuple[str, str]:
+    """What etcd answers, and why it does not."""
+    try:
+        return client.run("etcd", *words, action=f"read etcd {words[0]}", deadline=deadline, seconds=ANSWER_SECONDS).stdout, ""
+    except (ConnectionFailed, CommandError) as error:
+        return "", error.what
 
 
 def observe_all(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdView]:
@@ -77,7 +83,7 @@ def list_members(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[Etc
     """The members of etcd as the first one of these machines that answers sees them; none when none does. Two calls in most cases."""
     for client in clients:
         try:
-            if any(item.spec.get("memberID") for item in client.get("etcdmember", deadline=deadline)):
+            if is_started(client, deadline=deadline):
                 listed = client.run("etcd", "members", action="read etcd members", deadline=deadline, seconds=ANSWER_SECONDS)
                 return client_output.parse_etcd_members(listed.stdout)
         except PlatformError:

@@ -75,7 +75,7 @@ def summarize(views: Sequence[EtcdView]) -> EtcdSummary:
 def _disagreement(views: Sequence[EtcdView], leaders: set[str]) -> str:
     if len(leaders - {NO_LEADER}) > 1:
         return f"its members name different leaders: {', '.join(sorted(leaders))}"
-    ids = {frozenset(member.id for member in view.members) for view in views}
+    ids = {frozenset(member.id for member in view.members) for view in views if view.members}
     if len(ids) > 1:
         return "its members list different members: there are two clusters, or a membership change is under way"
     return ""

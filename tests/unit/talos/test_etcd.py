@@ -94,8 +94,12 @@ def test_alarms_are_named_once() -> None:
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_learner_is_not_done(answers: bool) -> None:
     members = (member(1), member(2), member(3, learner=True))
-    learner = view(3, members, learner=True) if answers else EtcdView("192.0.2.13", "id3", problem="rpc not supported for learner")
+    learner = view(3, members, learner=True)
+    if not answers:
+        # What a learner really does: it tells its status, and refuses the list of members.
+        learner = EtcdView("192.0.2.13", "id3", status=learner.status, problem="etcdserver: rpc not supported for learner")
     views = [view(1, members), view(2, members), learner]
+    assert summarize(views).disagreement == ""
     assert unfinished(summarize(views), views) == "192.0.2.13 is a learner and has no vote yet"
 
 
