@@ -51,6 +51,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+stage:
+  description: The machine's stage at the end.
+  type: str
+  returned: success, unless check mode predicts a reset
+  sample: maintenance
 """
 
 from typing import Any
@@ -76,7 +81,9 @@ def run(task: Task) -> Outcome:
     params = task.params
     machine = Machine(params["address"], talosctl=params["talosctl"], talosconfig=params["talosconfig"])
     request = ResetRequest(machine, params["confirm"], params["graceful"], params["wipe"], task.check_mode)
-    return Outcome(changed=reset(request, deadline=Deadline(params["timeout"])))
+    changed = reset(request, deadline=Deadline(params["timeout"]))
+    # In check mode a machine that would be reset still runs.
+    return Outcome(changed=changed, values={"stage": "maintenance"} if not (changed and task.check_mode) else {})
 
 
 def main() -> None:
