@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,16 @@ class Lab:
         self.down()
         self.up()
 
+    def wait_for_stage(self, machine: str, stage: str, seconds: float = 60) -> None:
+        """Until a machine is in a stage of Talos ("maintenance", "running"). The lab's status is all there is to look at."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = {entry["name"]: entry["stage"] for entry in json.loads(self.command("status", "--json"))["machines"]}
+            if found[machine] == stage:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"{machine} is not {stage} after {seconds:.0f} s")
+
     def timeline(self) -> list[dict[str, Any]]:
         """Everything that happened to the machines, oldest first."""
         file = self.state / "timeline.jsonl"
@@ -95,24 +106,22 @@ class Lab:
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.state / "vault-password"),
         }
 
-    def playbook(
-        self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab", private: Path | None = None
-    ) -> PlaybookRun:
+    def playbook(self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab") -> PlaybookRun:
         """Run a playbook of the checkout on this lab, to its end."""
         started = time.monotonic()
-        run = ansible_runner.run(
-            private_data_dir=str(private or self.state / "runner"),
-            project_dir=str(ROOT),
-            playbook=str(ROOT / playbook),
-            inventory=[str(ROOT / inventory)],
-            extravars=variables or {},
-            envvars=self._environment_of_ansible(),
-            cmdline=options,
-            quiet=True,
-            rotate_artifacts=5,
-        )
-        seconds = time.monotonic() - started
-        return PlaybookRun(run.rc, run.stdout.read(), seconds, dict(run.stats or {}))
+        with tempfile.TemporaryDirectory(prefix="trinode-runner-") as private:
+            run = ansible_runner.run(
+                private_data_dir=private,
+                project_dir=str(ROOT),
+                playbook=str(ROOT / playbook),
+                inventory=[str(ROOT / inventory)],
+                extravars=variables or {},
+                envvars=self._environment_of_ansible(),
+                cmdline=options,
+                quiet=True,
+            )
+            seconds = time.monotonic() - started
+            return PlaybookRun(run.rc, run.stdout.read(), seconds, dict(run.stats or {}))
 
     def killed_playbook(self, playbook: str, after: float) -> None:
         """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""

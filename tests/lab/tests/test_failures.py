@@ -31,7 +31,7 @@ def test_machine_off(fresh: Lab) -> None:
         assert fresh.changes() == [] or {event["event"] for event in fresh.changes()} <= {"power-off", "power-on"}
     finally:
         fresh.command("power", "on", "m2")
-        fresh.command("wait", "maintenance")
+        fresh.wait_for_stage("m2", "maintenance")
 
 
 def test_certificate_mismatch(fresh: Lab) -> None:
@@ -59,7 +59,7 @@ def test_image_that_cannot_be_pulled(lab: Lab) -> None:
     lab.command("fault", "image-unpullable", "etcd")
     run = lab.playbook("site.yml", variables={"trinode_cluster_timeout": 60, "trinode_machine_timeout": 60})
     failed(run, "image", "etcd", within=180)
-    lab.command("fault", "image-pullable", "etcd")
+    lab.command("fault", "image-restore", "etcd")
     finished = lab.playbook("site.yml")
     assert finished.returncode == 0, finished.output
 
