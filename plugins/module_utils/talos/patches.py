@@ -166,6 +166,7 @@ def _main_document(options: Mapping[str, Any], installer_image: str) -> dict[str
         cluster["network"]["cni"] = {"name": "none"}
         cluster["proxy"] = {"disabled": True}
         if options["machine_cidrs"]:
+            # etcd then listens on these addresses alone, and not on a virtual one, through which members would join fastest: they join a minute later.
             cluster["etcd"] = {"advertisedSubnets": list(options["machine_cidrs"])}
     return {"machine": machine, "cluster": cluster}
 
