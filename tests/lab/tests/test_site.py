@@ -112,3 +112,33 @@ def test_a_changed_setting_is_predicted_and_applied_without_a_reboot(lab: Lab, b
 def test_the_summary_names_what_a_person_needs(lab: Lab, built: PlaybookRun) -> None:
     for text in ("m1", "m2", "m3", "v1.13.8", "v1.36.3", str(lab.state / "cluster" / "kubeconfig"), lab.address(1)):
         assert text in built.output
+
+
+def test_changes_that_need_a_reboot_are_refused_then_done_one_machine_at_a_time(lab: Lab, built: PlaybookRun) -> None:
+    patch = {"machine_patches": [{"machine": {"env": {"LAB_TRIAL": "1"}}}]}
+    events = len(lab.changes())
+    refused = lab.playbook("site.yml", variables=patch)
+    assert refused.returncode != 0
+    assert "the change needs a reboot, which is not allowed here: machine.env. Set trinode_allow_reboot" in refused.output
+    assert lab.changes()[events:] == []
+    allowed = lab.playbook("site.yml", variables={**patch, "trinode_allow_reboot": True})
+    assert allowed.returncode == 0, allowed.output
+    assert allowed.total("changed") == 3
+    disruptions = [(event["machine"], event["event"]) for event in lab.changes()[events:] if event["event"] in ("apply-configuration", "reboot", "boot")]
+    expected = [(machine, event) for machine in ("m1", "m2", "m3") for event in ("apply-configuration", "reboot", "boot")]
+    assert disruptions == expected, "two machines were out at once"
+
+
+def test_a_machine_is_reset_after_its_name_was_given_and_joins_again(lab: Lab, built: PlaybookRun) -> None:
+    events = len(lab.changes())
+    unconfirmed = lab.playbook("playbooks/reset.yml", options="--limit m3")
+    assert unconfirmed.returncode != 0
+    assert "is not the machine's host name 'm3'; nothing was done" in unconfirmed.output
+    assert lab.changes()[events:] == []
+    reset = lab.playbook("playbooks/reset.yml", options="--limit m3", variables={"machine_reset_confirm": "m3"})
+    assert reset.returncode == 0, reset.output
+    lab.wait_for_stage("m3", "maintenance")
+    assert {event["machine"] for event in lab.changes()[events:]} == {"m3"}
+    joined = lab.playbook("site.yml", variables={"machine_patches": [{"machine": {"env": {"LAB_TRIAL": "1"}}}]})
+    assert joined.returncode == 0, joined.output
+    assert "Cluster tests is well." in joined.output
