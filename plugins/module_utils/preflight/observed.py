@@ -5,24 +5,21 @@
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.constraints import DISK_IDENTITIES
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values, cluster_values, machine_values
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk, disk_from_values
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_disks import describe_disks, matching_disks
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
+from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import install_disk
 
 Observed = Mapping[str, Any]
 """What talos_machine_info returns as ``machine``."""
-
-_BY_ID = "/dev/disk/by-id/"
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-_SIZE = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, credentials_pending: bool = False) -> list[Finding]:
@@ -100,59 +97,22 @@ def _install_disk(machine: Values, found: Observed) -> Iterator[Finding]:
     # A machine that is installed already needs no disk to be chosen.
     if not selector or found.get("trust") != "maintenance":
         return
-    disks = [disk for disk in found.get("disks") or () if not disk.get("readonly")]
+    disks = [disk for disk in map(disk_from_values, found.get("disks") or ()) if not disk.readonly]
     matching = [disk for disk in disks if matches(selector, disk)]
     wanted = ", ".join(f"{key} {value}" for key, value in selector.items())
     if not matching:
-        listed = "; ".join(describe(disk) for disk in disks) or "none"
-        yield _about(machine, name, f"no disk of the machine has {wanted}", f"Its disks: {listed}.")
+        yield _about(machine, name, f"no disk of the machine has {wanted}", f"Its disks: {describe_disks(disks)}.")
     elif len(matching) > 1:
-        listed = "; ".join(describe(disk) for disk in matching)
-        yield _about(machine, name, f"{len(matching)} disks of the machine have {wanted}", f"Name one by its serial: {listed}.")
+        yield _about(machine, name, f"{len(matching)} disks of the machine have {wanted}", f"Name one by its serial: {describe_disks(matching)}.")
 
 
-def matches(selector: Mapping[str, Any], disk: Mapping[str, Any]) -> bool:
-    """Whether a disk, as talos_machine_info describes it, is one that the selector means."""
-    return all(_matches(key, str(wanted).strip(), disk) for key, wanted in selector.items())
-
-
-def _matches(key: str, wanted: str, disk: Mapping[str, Any]) -> bool:
-    if key == "by_id":
-        link = _BY_ID + wanted.removeprefix(_BY_ID)
-        return any(_BY_ID + str(have).removeprefix(_BY_ID) == link for have in disk.get("by_id") or ())
-    if key == "size":
-        return _size_matches(wanted, int(disk.get("size") or 0))
-    if key == "type":
-        return wanted == _disk_type(disk)
-    have = str(disk.get(key) or "")
-    if key in DISK_IDENTITIES:
-        return have == wanted
-    return fnmatch.fnmatchcase(have.lower(), wanted.lower())
-
-
-def _disk_type(disk: Mapping[str, Any]) -> str:
-    """Talos's disk type, from transport and rotation."""
-    if disk.get("transport") == "nvme":
-        return "nvme"
-    if disk.get("transport") == "mmc":
-        return "sd"
-    return "hdd" if disk.get("rotational") else "ssd"
-
-
-def _size_matches(wanted: str, have: int) -> bool:
-    match = _SIZE.fullmatch(wanted)
-    if match is None or match[3].upper() not in _UNITS:
+def matches(selector: Mapping[str, Any], disk: Disk) -> bool:
+    """Whether Talos would install on the disk when the setting says this; a selector that it would not take matches nothing."""
+    try:
+        section = install_disk(selector, "metal")
+    except InputError:
         return False
-    size = float(match[2]) * _UNITS[match[3].upper()]
-    return {"<": have < size, ">": have > size, "<=": have <= size, ">=": have >= size}.get(match[1] or "=", have == size)
-
-
-def describe(disk: Mapping[str, Any]) -> str:
-    """A disk in a few words, with what could name it."""
-    size = int(disk.get("size") or 0)
-    parts = [str(disk.get("path") or "disk"), str(disk.get("model") or ""), f"{size / 10**9:.0f} GB" if size else ""]
-    names = [f"{key} {disk[key]}" for key in ("serial", "wwid") if disk.get(key)]
-    return " ".join(part for part in parts if part) + (f" ({', '.join(names)})" if names else "")
+    return bool(matching_disks(section, [disk]))
 
 
 def _same_machine(seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:

@@ -218,6 +218,13 @@ def _disks(resources: Sequence[Resource], system_disk: str) -> list[Disk]:
     return sorted(disks, key=lambda disk: disk.name)
 
 
+def disk_from_values(values: Mapping[str, Any]) -> Disk:
+    """A disk from what as_values() made of it. What is missing is empty."""
+    given: dict[str, Any] = {name: str(values.get(name) or "") for name in ("name", "path", "model", "serial", "wwid", "uuid", "transport", "bus_path")}
+    given |= {name: bool(values.get(name)) for name in ("rotational", "readonly", "system")}
+    return Disk(**given, size=_whole_number(values.get("size")), by_id=tuple(values.get("by_id") or ()))
+
+
 def _whole_number(value: Any) -> int:
     return value if isinstance(value, int) else 0
 

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Host, Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed, matches
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import disk_from_values
 
 DISK = {
     "path": "/dev/sda",
@@ -35,8 +36,9 @@ DISK = {
         ({"size": "< 500GB"}, False),
         ({"size": "500GB"}, True),
         ({"size": "<= 466 GiB"}, True),
-        ({"size": "large"}, False),
-        ({"model": "samsung*"}, True),
+        ({"nonsense": "x"}, False),
+        ({"model": "Samsung*"}, True),
+        ({"model": "samsung*"}, False),
         ({"model": "WD*"}, False),
         ({"type": "ssd"}, True),
         ({"type": "nvme"}, False),
@@ -44,7 +46,7 @@ DISK = {
     ],
 )
 def test_matches(selector: dict[str, Any], expected: bool) -> None:
-    assert matches(selector, DISK) is expected
+    assert matches(selector, disk_from_values(DISK)) is expected
 
 
 def inventory(**machine: str) -> Inventory:
