@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import EtcdView, Finding, MachineView, NodeView
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, MachineView, NodeView
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import NO_LEADER, EtcdView
 
-_NO_LEADER = "0000000000000000"
 _ETCD_ADVICE = "Look at `talosctl service etcd` and `talosctl logs etcd` there."
 
 
@@ -64,7 +64,7 @@ def judge_etcd(etcd: Sequence[EtcdView], *, voters: int, planned_loss: str = "")
             advice = "Free space or defragment, then `talosctl etcd alarm disarm`." if "NOSPACE" in view.status.errors else _ETCD_ADVICE
             findings.append(Finding("etcd", view.address, f"the member reports {view.status.errors}", advice))
     leaders = {view.status.leader for view in answering if view.status}
-    if answering and (len(leaders) != 1 or leaders == {_NO_LEADER}):
+    if answering and (len(leaders) != 1 or leaders == {NO_LEADER}):
         findings.append(Finding("etcd", "cluster", "the members do not agree on a leader", "Wait for the election, or check the network between the machines."))
     counts = {sum(not member.learner for member in view.members) for view in answering}
     if answering and counts != {voters}:

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import EtcdView, MachineView, NodeView, View
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import MachineView, NodeView, View
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
-from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_etcd_members, parse_etcd_status
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView, observe_all
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
 
 READ_SECONDS = 10.0
@@ -42,7 +42,7 @@ def read(sources: Sources, deadline: Deadline) -> View:
     limit = deadline.at_most(READ_SECONDS)
     with ThreadPoolExecutor(max_workers=3) as pool:
         machines = pool.submit(_each, lambda address: _machine(sources, address, limit), sources.machines if "machines" in sources.checks else ())
-        etcd = pool.submit(_each, lambda address: _etcd(sources, address, limit), sources.endpoints if "etcd" in sources.checks else ())
+        etcd = pool.submit(_etcd, sources, limit)
         nodes, problem = _nodes(sources, limit) if "nodes" in sources.checks else ((), "")
         return View(machines=machines.result(), etcd=etcd.result(), nodes=nodes, nodes_problem=problem)
 
@@ -66,19 +66,12 @@ def _machine(sources: Sources, address: str, deadline: Deadline) -> MachineView:
         return MachineView(state, services_problem=error.what)
 
 
-def _etcd(sources: Sources, address: str, deadline: Deadline) -> EtcdView:
-    client = Talosctl(address, program=sources.talosctl, talosconfig=sources.talosconfig)
-
-    def ask(what: str) -> str:
-        return client.run("etcd", what, action=f"read the {what} of etcd", deadline=deadline).stdout
-
-    try:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            status_text, members_text = pool.map(ask, ("status", "members"))
-        status = parse_etcd_status(status_text)
-    except PlatformError as error:
-        return EtcdView(address, problem=error.what)
-    return EtcdView(address, status, tuple(parse_etcd_members(members_text)), "" if status else "it says nothing about itself")
+def _etcd(sources: Sources, deadline: Deadline) -> tuple[EtcdView, ...]:
+    if "etcd" not in sources.checks:
+        return ()
+    clients = [Talosctl(address, program=sources.talosctl, talosconfig=sources.talosconfig) for address in sources.endpoints]
+    # etcd names its alarms among its errors, too.
+    return tuple(observe_all(clients, alarms=False, deadline=deadline))
 
 
 def _nodes(sources: Sources, deadline: Deadline) -> tuple[tuple[NodeView, ...], str]:

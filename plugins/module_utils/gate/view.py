@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus, ServiceState
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import ServiceState
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState
 
 
@@ -36,16 +37,6 @@ class MachineView:
     state: MachineState
     services: tuple[ServiceState, ...] = ()
     services_problem: str = ""
-
-
-@dataclass(frozen=True)
-class EtcdView:
-    """etcd as the member at ``address`` sees it. ``problem`` says why it could not be read; the rest is empty then."""
-
-    address: str
-    status: EtcdStatus | None = None
-    members: tuple[EtcdMember, ...] = ()
-    problem: str = ""
 
 
 @dataclass(frozen=True)

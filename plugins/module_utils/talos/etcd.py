@@ -40,21 +40,23 @@ class EtcdView:
         return self.status is not None and not self.problem and not self.status.errors and self.status.leader != NO_LEADER
 
 
-def observe_etcd(client: Talosctl, *, deadline: Deadline) -> EtcdView:
-    """The view of one machine. Never raises for a machine or an etcd that does not answer."""
+def observe_etcd(client: Talosctl, *, alarms: bool = True, deadline: Deadline) -> EtcdView:
+    """The view of one machine; ``alarms`` are a call of their own. Never raises for a machine or an etcd that does not answer."""
     try:
         if not is_started(client, deadline=deadline):
             return EtcdView(client.address, problem="it has no running etcd member")
         with ThreadPoolExecutor(max_workers=3) as pool:
-            calls = [pool.submit(_ask, client, words, deadline) for words in (("status",), ("members",), ("alarm", "list"))]
+            questions = [("status",), ("members",), *([("alarm", "list")] if alarms else [])]
+            calls = [pool.submit(_ask, client, words, deadline) for words in questions]
             (status_text, problem), *others = (call.result() for call in calls)
         status = client_output.parse_etcd_status(status_text)
-        members, alarms = client_output.parse_etcd_members(others[0][0]), client_output.parse_etcd_alarms(others[1][0])
+        members = client_output.parse_etcd_members(others[0][0])
+        raised = client_output.parse_etcd_alarms(others[1][0]) if alarms else []
     except (ConnectionFailed, CommandError) as error:
         return EtcdView(client.address, problem=error.what)
     # A learner tells its status and refuses everything else.
     problem = problem or next((text for _output, text in others if text), "")
-    return EtcdView(client.address, status.member_id if status else "", tuple(members), status, tuple(alarms), problem)
+    return EtcdView(client.address, status.member_id if status else "", tuple(members), status, tuple(raised), problem)
 
 
 def is_started(client: Talosctl, *, deadline: Deadline) -> bool:
@@ -73,10 +75,10 @@ def _ask(client: Talosctl, words: Sequence[str], deadline: Deadline) -> tuple[st
         return "", error.what
 
 
-def observe_all(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdView]:
+def observe_all(clients: Sequence[Talosctl], *, alarms: bool = True, deadline: Deadline) -> list[EtcdView]:
     """The views of all control planes, asked at once."""
     with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
-        return list(pool.map(lambda client: observe_etcd(client, deadline=deadline), clients))
+        return list(pool.map(lambda client: observe_etcd(client, alarms=alarms, deadline=deadline), clients))
 
 
 def list_members(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdMember]:

@@ -11,8 +11,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Dea
 from ansible_collections.trinode.platform.plugins.module_utils.gate.checks import judge_etcd, judge_machines, judge_nodes
 from ansible_collections.trinode.platform.plugins.module_utils.gate.gate import table, wait_until_open
 from ansible_collections.trinode.platform.plugins.module_utils.gate.read import node
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import EtcdView, Finding, MachineView, NodeView, View
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, MachineView, NodeView, View
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, EtcdStatus, ServiceState
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
@@ -23,7 +24,7 @@ MEMBERS = tuple(EtcdMember(f"{number:016x}", f"m{number}", (), (), False) for nu
 
 def member(number: int, *, leader: int = 1, learner: bool = False, errors: str = "") -> EtcdView:
     status = EtcdStatus(f"{number:016x}", f"{leader:016x}", "20 MB", "9 MB", 10, 2, learner, errors)
-    return EtcdView(ADDRESSES[number - 1], status, MEMBERS)
+    return EtcdView(ADDRESSES[number - 1], status=status, members=MEMBERS)
 
 
 HEALTHY = (member(1), member(2), member(3))
