@@ -15,7 +15,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Pla
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import MachineView, NodeView, View
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
-from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView, observe_all
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView, observe_etcd
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
 
 READ_SECONDS = 10.0
@@ -42,7 +42,7 @@ def read(sources: Sources, deadline: Deadline) -> View:
     limit = deadline.at_most(READ_SECONDS)
     with ThreadPoolExecutor(max_workers=3) as pool:
         machines = pool.submit(_each, lambda address: _machine(sources, address, limit), sources.machines if "machines" in sources.checks else ())
-        etcd = pool.submit(_etcd, sources, limit)
+        etcd = pool.submit(_each, lambda address: _etcd(sources, address, limit), sources.endpoints if "etcd" in sources.checks else ())
         nodes, problem = _nodes(sources, limit) if "nodes" in sources.checks else ((), "")
         return View(machines=machines.result(), etcd=etcd.result(), nodes=nodes, nodes_problem=problem)
 
@@ -66,12 +66,13 @@ def _machine(sources: Sources, address: str, deadline: Deadline) -> MachineView:
         return MachineView(state, services_problem=error.what)
 
 
-def _etcd(sources: Sources, deadline: Deadline) -> tuple[EtcdView, ...]:
-    if "etcd" not in sources.checks:
-        return ()
-    clients = [Talosctl(address, program=sources.talosctl, talosconfig=sources.talosconfig) for address in sources.endpoints]
-    # etcd names its alarms among its errors, too.
-    return tuple(observe_all(clients, alarms=False, deadline=deadline))
+def _etcd(sources: Sources, address: str, deadline: Deadline) -> EtcdView:
+    client = Talosctl(address, program=sources.talosctl, talosconfig=sources.talosconfig)
+    try:
+        # etcd names its alarms among its errors, too.
+        return observe_etcd(client, alarms=False, deadline=deadline)
+    except PlatformError as error:
+        return EtcdView(address, problem=error.what)
 
 
 def _nodes(sources: Sources, deadline: Deadline) -> tuple[tuple[NodeView, ...], str]:

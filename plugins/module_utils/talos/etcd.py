@@ -75,10 +75,10 @@ def _ask(client: Talosctl, words: Sequence[str], deadline: Deadline) -> tuple[st
         return "", error.what
 
 
-def observe_all(clients: Sequence[Talosctl], *, alarms: bool = True, deadline: Deadline) -> list[EtcdView]:
+def observe_all(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdView]:
     """The views of all control planes, asked at once."""
     with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
-        return list(pool.map(lambda client: observe_etcd(client, alarms=alarms, deadline=deadline), clients))
+        return list(pool.map(lambda client: observe_etcd(client, deadline=deadline), clients))
 
 
 def list_members(clients: Sequence[Talosctl], *, deadline: Deadline) -> list[EtcdMember]:
