@@ -154,6 +154,12 @@ def test_up_refuses_a_directory_that_is_not_a_lab(make_lab: Callable[..., Lab], 
     assert (tmp_path / "mine" / "precious").read_text() == "data"
 
 
+def test_up_again_leaves_a_lab_that_stands_as_it_is(single: Lab) -> None:
+    boots = single.timeline()
+    assert "is up already" in single.command("up")
+    assert [event for event in single.timeline()[len(boots) :] if event.get("changes")] == []
+
+
 def test_freeze_and_thaw(single: Lab) -> None:
     single.command("fault", "freeze", "m1")
     assert machine(single)["stage"] == "frozen"

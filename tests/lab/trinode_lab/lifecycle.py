@@ -54,12 +54,13 @@ def locked(settings: Settings) -> Iterator[None]:
 
 
 def up(settings: Settings) -> None:
-    """Machines in maintenance mode. What a killed `up` of this name left is removed first; a lab that stands is refused."""
+    """Machines in maintenance mode. What a killed `up` of this name left is removed first; a lab that stands is left as it is."""
     build(front=settings.front)
     with locked(settings):
         standing = load_settings(settings)
         if standing and any(control.alive(machine) for machine in standing.machines) and not _unfinished(settings):
-            raise LabError(f"lab {settings.name} is up already; `lab status` shows it, `lab down` ends it")
+            print(f"lab {settings.name} is up already; `lab status` shows it, `lab down` ends it", flush=True)
+            return
         _refuse_foreign_directory(settings)
         _remove(settings)
         started = time.monotonic()
