@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import ServiceState
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
@@ -58,4 +58,4 @@ class View:
     machines: tuple[MachineView, ...] = ()
     etcd: tuple[EtcdView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
-    nodes_problem: str = field(default="")
+    nodes_problem: str = ""
