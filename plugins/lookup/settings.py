@@ -79,7 +79,7 @@ class LookupModule(LookupBase):
             raise AnsibleError("The lookup trinode.platform.settings needs an inventory.")
         hostvars, groups = variables["hostvars"], variables["groups"]
         prefixes = (*PREFIXES, *(f"{name}_" for name in groups.get("components", ())))
-        derived = {name: _trusted(value) for name, value in self._load(os.path.join(_ROLES, "trinode", "vars", "main.yml")).items()}
+        derived = {name: _trusted(value) for name, value in self._derived().items()}
         hosts = _Hosts(self._templar, hostvars, prefixes, derived)
         cluster = hosts.read("localhost", ("cluster", "anywhere"))
         common = {name: entry for name, entry in cluster["variables"].items() if name not in SETTINGS or SETTINGS[name].scope != "machine"}
@@ -92,6 +92,14 @@ class LookupModule(LookupBase):
                 "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
             }
         ]
+
+    def _derived(self) -> dict[str, Any]:
+        """Variables that follow from settings."""
+        directory = os.path.join(_ROLES, "trinode", "vars", "main")
+        found: dict[str, Any] = {}
+        for file in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+            found.update(self._load(os.path.join(directory, file)))
+        return found
 
     def _declared(self) -> Iterator[str]:
         """Variables that the roles of this collection declare, in their argument specs or defaults."""

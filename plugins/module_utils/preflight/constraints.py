@@ -176,6 +176,41 @@ def registry_mirrors(value: dict[str, Any]) -> Problem | None:
     return None
 
 
+_CHART_KEYS = ("chart", "repository", "url", "version", "digest")
+
+
+def charts(value: dict[str, Any]) -> Problem | None:
+    """Changes to pinned charts: a mapping of a pin's name to what differs."""
+    for name, changes in value.items():
+        if not isinstance(changes, dict):
+            return Problem(f"the changes to chart {name!r} are not a dictionary", f"Write {{{name}: {{version: 1.2.3}}}}.")
+        if unknown := sorted(str(key) for key in set(changes) - set(_CHART_KEYS)):
+            return Problem(f"chart {name!r} has the unknown key {unknown[0]!r}", f"Known are {', '.join(_CHART_KEYS)}.")
+    return None
+
+
+def addresses(value: str) -> Problem | None:
+    """A network in CIDR notation, or the first and last address of a range."""
+    first, dash, last = (part.strip() for part in value.partition("-"))
+    if not dash:
+        return network(value)
+    try:
+        ends = ipaddress.ip_address(first), ipaddress.ip_address(last)
+    except ValueError:
+        return Problem(f"{value!r} is not a range of addresses", "Write the first and the last address: 192.0.2.200-192.0.2.220.")
+    if ends[0].version != ends[1].version or int(ends[0]) > int(ends[1]):
+        return Problem(f"{value!r} ends before it begins", "Write the lower address first, and both of one family.")
+    return None
+
+
+def web_url(value: str) -> Problem | None:
+    """An https URL with any path."""
+    parts = urlsplit(value)
+    if parts.scheme == "https" and parts.netloc:
+        return None
+    return Problem(f"{value!r} is not an https URL", "Write it with https:// and a host.")
+
+
 def disk_selector(value: dict[str, Any]) -> Problem | None:
     """A disk by exactly one identity (serial, wwid, by_id), or by attributes; never by a name that the kernel gives anew at each boot."""
     return next(_disk_problems(value), None)
