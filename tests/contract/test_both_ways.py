@@ -49,6 +49,14 @@ CHECK = {"check_mode": True, "diff": True}
 
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "component_needs": {
+        "nothing to wait for": ({"component": "x", "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
+        "no cluster": ({"component": "x", "needs": ["y"], "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
+    },
+    "component_report": {
+        "ready": ({"component": "x", "state": "ready", "run_directory": "{directory}"}, {}),
+        "failed": ({"component": "x", "state": "failed", "message": "no room", "run_directory": "{directory}"}, {}),
+    },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
         "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["ceph"]}, {}),

@@ -1,0 +1,57 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which components the cluster has, by the ConfigMaps that component_deliver keeps: what is installed is read from there and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, MissingKubeconfigError, connect
+
+NAMESPACE = "kube-system"
+_PREFIX = "trinode-component-"
+COMPONENT_LABEL = "trinode.dev/component"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One component: the revision that was delivered last, and the components that it needs."""
+
+    name: str
+    revision: str
+    needs: tuple[str, ...] = ()
+
+
+def parent_name(component: str) -> str:
+    """The name of a component's ConfigMap, which is its ApplySet's parent."""
+    return _PREFIX + component.replace("_", "-")
+
+
+def read(client: Client) -> Mapping[str, Installed]:
+    """Every component that has been delivered to its end, by name. One request."""
+    items, _version = client.list(f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": COMPONENT_LABEL})
+    found = {}
+    for item in items:
+        data = item.get("data") or {}
+        if data.get("revision"):
+            name = item["metadata"]["labels"][COMPONENT_LABEL]
+            found[name] = Installed(name, data["revision"], tuple((data.get("needs") or "").split()))
+    return found
+
+
+def installed_components(kubeconfig: str, context: str, deadline: Deadline, *, lenient: bool) -> Mapping[str, Installed] | None:
+    """As ``read``; with ``lenient``, None where there is no cluster yet."""
+    try:
+        client = connect(kubeconfig, context, deadline)
+        try:
+            return read(client)
+        finally:
+            client.close()
+    except (MissingKubeconfigError, ApiUnreachable):
+        if lenient:
+            return None
+        raise
