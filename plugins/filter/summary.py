@@ -44,6 +44,11 @@ options:
     description: The end of the last phase, seconds since the epoch.
     type: float
     required: true
+  records:
+    description: What the components did in this run, from the lookup P(trinode.platform.run_records#lookup).
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -64,6 +69,9 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils.component.journey import Journey, critical_path, journeys
+from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import Record
+
 
 def summary(
     gate: Mapping[str, Any],
@@ -74,17 +82,45 @@ def summary(
     talosconfig: str,
     phases: Sequence[Mapping[str, Any]],
     now: float,
+    records: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Lines for a person; see DOCUMENTATION."""
     findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
     state = "is well." if gate.get("passed") else "is not well:"
     lines = [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), ""]
+    found = journeys(Record(**record) for record in records)
+    lines += _components(found)
     lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]
+    lines += _interfaces(found)
     if phases:
         ends = [*(float(phase["start"]) for phase in phases[1:]), now]
         parts = [f"{phase['name']} {end - float(phase['start']):.0f} s" for phase, end in zip(phases, ends, strict=True)]
         lines += ["", f"Took {now - float(phases[0]['start']):.0f} s: {', '.join(parts)}"]
+    if len(path := critical_path(found)) > 1:
+        lines.append(f"Longest chain of needs: {' → '.join(f'{step.component} {step.own_seconds:.0f} s' for step in path)}")
     return lines
+
+
+def _components(found: Mapping[str, Journey]) -> list[str]:
+    """A table of the components, those that are not well first."""
+    if not found:
+        return []
+    rows = [("COMPONENT", "STATE", "TOOK", "VERSION")]
+    for journey in sorted(found.values(), key=lambda journey: (journey.state not in ("failed", "blocked"), journey.component)):
+        versions = " ".join(dict.fromkeys(str(version) for version in journey.versions.values()))
+        rows.append((journey.component, journey.state, f"{journey.own_seconds:.0f} s", journey.detail if journey.state in ("failed", "blocked") else versions))
+    return [*_table(rows), ""]
+
+
+def _interfaces(found: Mapping[str, Journey]) -> list[str]:
+    """The user interfaces, each with how to get the first password."""
+    routes = sorted((route["title"], route["url"], route.get("password", "")) for journey in found.values() for route in journey.routes)
+    return ["", *_table([("INTERFACE", "ADDRESS", "FIRST PASSWORD"), *routes])] if routes else []
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 class FilterModule:

@@ -87,11 +87,19 @@ class LookupModule(LookupBase):
             {
                 "cluster": {**cluster, "name": "all", "origin": None},
                 "machines": [hosts.read(name, ("machine",), common) for name in groups.get("machines", ())],
-                "components": [hosts.read(name, (), common) for name in groups.get("components", ())],
+                "components": [{**hosts.read(name, (), common), **self._component(hosts, name)} for name in groups.get("components", ())],
                 "declared": sorted(set(self._declared())),
+                "forks": int(variables.get("ansible_forks") or 0),
                 "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
             }
         ]
+
+    def _component(self, hosts: _Hosts, name: str) -> dict[str, Any]:
+        """Whether there is a role of a component's name, and which components it needs and uses."""
+        role = os.path.join(_ROLES, str(name))
+        defaults = self._load(os.path.join(role, "defaults", "main.yml"))
+        found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", [])) for key in ("needs", "uses")}
+        return {"role": os.path.isdir(os.path.join(role, "tasks")), **found}
 
     def _derived(self) -> dict[str, Any]:
         """Variables that follow from settings."""
@@ -128,9 +136,7 @@ class _Hosts:
 
     def read(self, name: str, scopes: tuple[str, ...], common: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One host: what the user set (but for what it has in ``common`` with the run as a whole), and the defaults of settings of these ``scopes``."""
-        raw = dict(self._hostvars.raw_get(name))
-        available = {**self._defaults, **raw, **self._derived, "hostvars": self._hostvars}
-        templar = self._templar.copy_with_new_env(available_variables=available)
+        raw, templar = self._environment(name)
         found = {}
         for variable in sorted(filter(self._concerns_us, raw)):
             place = _place(raw, variable)
@@ -140,6 +146,17 @@ class _Hosts:
             if setting.scope in scopes and setting.name in self._defaults and setting.name not in found:
                 found[setting.name] = _value(templar, setting.name, self._defaults[setting.name])
         return {"name": str(name), "origin": _origin(name), "variables": found}
+
+    def value(self, host: str, variable: str, default: Any) -> Any:
+        """One variable of a host, the user's or the default."""
+        raw, templar = self._environment(host)
+        return _value(templar, variable, raw.get(variable, _trusted(default))).get("value")
+
+    def _environment(self, host: str) -> tuple[dict[str, Any], Any]:
+        """A host's variables as they were written, and what turns templates in them into values."""
+        raw = dict(self._hostvars.raw_get(host))
+        available = {**self._defaults, **raw, **self._derived, "hostvars": self._hostvars}
+        return raw, self._templar.copy_with_new_env(available_variables=available)
 
     def _concerns_us(self, name: str) -> bool:
         """Whether it has a prefix of ours or a component's, or one so like ours that it was probably meant."""

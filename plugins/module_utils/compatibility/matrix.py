@@ -55,9 +55,11 @@ NAMES = {
 COMPONENT_PRODUCTS = {
     "cilium": "cilium",
     "rook_ceph": "rook",
-    "argo_cd": "argo_cd",
 }
-"""The product whose version a component's version is, by the component's name in the inventory."""
+"""The product whose version a component's version is, by the component's name in the inventory: where a chart's version is that of the program in it."""
+
+PIN_PRODUCTS = {"cilium": "cilium", "rook-ceph": "rook", "argo-cd": "argo_cd"}
+"""The product in a pinned chart, whose version is the pin's ``application``."""
 
 REQUIREMENTS = (
     # github.com/siderolabs/talos, pkg/machinery/compatibility/talos112, talos113 (as of v1.13.8); 1.14 from its announcement.

@@ -40,18 +40,28 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Component(Host):
+    """A component. ``role`` says whether there is a role of its name; ``needs`` must be there, ``uses`` is waited for when it is."""
+
+    role: bool = True
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Inventory:
     """All that the static checks look at.
 
     ``cluster`` holds what the whole run sees (group_vars/all and the defaults). ``declared`` are the variables that this collection's
-    roles declare besides the settings. ``source`` is the inventory as the user named it.
+    roles declare besides the settings. ``source`` is the inventory as the user named it; ``forks`` how many hosts Ansible works on at once (0: not known).
     """
 
     cluster: Host
     machines: tuple[Host, ...] = ()
-    components: tuple[Host, ...] = ()
+    components: tuple[Component, ...] = ()
     declared: frozenset[str] = field(default_factory=frozenset)
     source: str = ""
+    forks: int = 0
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -63,15 +73,22 @@ def from_value(value: Mapping[str, Any]) -> Inventory:
     return Inventory(
         cluster=_host(value["cluster"]),
         machines=tuple(_host(host) for host in value.get("machines", ())),
-        components=tuple(_host(host) for host in value.get("components", ())),
+        components=tuple(_component(host) for host in value.get("components", ())),
         declared=frozenset(value.get("declared", ())),
         source=value.get("source", ""),
+        forks=value.get("forks", 0),
     )
 
 
 def _host(value: Mapping[str, Any]) -> Host:
     variables = {name: _entry(entry) for name, entry in value.get("variables", {}).items()}
     return Host(name=value["name"], variables=variables, origin=_origin(value.get("origin")) or NOWHERE)
+
+
+def _component(value: Mapping[str, Any]) -> Component:
+    host = _host(value)
+    needs, uses = (tuple(value.get(key) or ()) for key in ("needs", "uses"))
+    return Component(host.name, host.variables, host.origin, role=value.get("role", True), needs=needs, uses=uses)
 
 
 def _entry(value: Mapping[str, Any]) -> Entry:

@@ -44,17 +44,17 @@ def check_versions(inventory: Inventory, cluster: Values) -> Iterator[Finding]:
 def _components(inventory: Inventory, others: dict[str, Version]) -> Iterator[Finding]:
     for component in inventory.components:
         product = COMPONENT_PRODUCTS.get(component.name)
-        for name in (f"{component.name}_version", "component_version"):
-            entry = component.variables.get(name)
-            if product is None or entry is None or not entry.readable or entry.value is None:
-                continue
-            version = Version.parse(str(entry.value))
-            if version is None:
-                objection: Objection | None = Objection(f"{entry.value!r} is not a version", "Write it whole, such as 1.18.4.")
-            else:
-                objection = rules.denied(product, version) or rules.unsupported(product, version, others)
-            if objection:
-                yield Finding(objection.what, objection.hint, entry.origin or component.origin, (component.name,), name)
+        name = f"{component.name}_version"
+        entry = component.variables.get(name)
+        if product is None or entry is None or not entry.readable or entry.value is None:
+            continue
+        version = Version.parse(str(entry.value))
+        if version is None:
+            objection: Objection | None = Objection(f"{entry.value!r} is not a version", "Write it whole, such as 1.18.4.")
+        else:
+            objection = rules.denied(product, version) or rules.unsupported(product, version, others)
+        if objection:
+            yield Finding(objection.what, objection.hint, entry.origin or component.origin, (component.name,), name)
 
 
 def _version(values: Values, name: str) -> Version | None:

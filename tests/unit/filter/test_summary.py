@@ -27,3 +27,29 @@ def test_findings_are_listed_and_no_phases_give_no_times() -> None:
     lines = summary(gate, **COMMON, phases=[], now=0)
     assert lines[:2] == ["Cluster home is not well:", "etcd: cluster: no leader"]
     assert not any(line.startswith("Took") for line in lines)
+
+
+def test_components_interfaces_and_the_longest_chain() -> None:
+    routes = [{"title": "Grafana", "url": "https://grafana.home.internal", "password": "kubectl get secret"}]
+    records = [
+        {"component": "cilium", "state": "rendering", "time": 0.0},
+        {"component": "cilium", "state": "ready", "time": 20.0, "values": {"versions": {"cilium": "1.20.0"}}},
+        {"component": "grafana", "state": "waiting", "time": 1.0, "values": {"needs": ["cilium"]}},
+        {"component": "grafana", "state": "ready", "time": 27.0, "values": {"versions": {"grafana": "13.2.0"}, "routes": routes}},
+        {"component": "loki", "state": "failed", "time": 25.0, "detail": "its image cannot be pulled"},
+    ]
+    lines = summary({"passed": True, "table": []}, **COMMON, phases=[], now=0, records=records)
+    assert lines[3:] == [
+        "COMPONENT  STATE   TOOK  VERSION",
+        "loki       failed  0 s   its image cannot be pulled",
+        "cilium     ready   20 s  1.20.0",
+        "grafana    ready   7 s   13.2.0",
+        "",
+        "Kubernetes API  https://192.0.2.10:6443",
+        "kubeconfig      k",
+        "talosconfig     t",
+        "",
+        "INTERFACE  ADDRESS                        FIRST PASSWORD",
+        "Grafana    https://grafana.home.internal  kubectl get secret",
+        "Longest chain of needs: cilium 20 s → grafana 7 s",
+    ]

@@ -107,3 +107,13 @@ def test_every_row_names_a_product_that_people_can_read() -> None:
 def test_what_our_roles_pin_is_not_denied(component: str) -> None:
     pins = yaml.safe_load((ROLES / component / "defaults" / "main.yml").read_text())
     assert rules.denied(matrix.COMPONENT_PRODUCTS[component], version(str(pins[f"{component}_version"]))) is None
+
+
+def test_no_pin_is_denied_or_out_of_step_with_the_defaults() -> None:
+    pins = yaml.safe_load((ROLES / "trinode" / "vars" / "main" / "pins.yml").read_text())["trinode_pins"]
+    defaults = yaml.safe_load((ROLES / "trinode" / "defaults" / "main.yml").read_text())
+    others = {name: version(defaults[f"trinode_{name}_version"]) for name in ("talos", "kubernetes")}
+    for pin, product in matrix.PIN_PRODUCTS.items():
+        application = version(pins[pin]["application"])
+        assert rules.denied(product, application) is None
+        assert rules.unsupported(product, application, others) is None

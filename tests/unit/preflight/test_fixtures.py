@@ -20,7 +20,7 @@ import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, Origin
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Host, Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Component, Entry, Host, Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.settings import SETTINGS
 
@@ -79,8 +79,8 @@ def build(name: str) -> Inventory:
         machines=tuple(
             _host(host, variables(host, GOOD_MACHINES.get(host, {}), overrides), ("machine",)) for host, overrides in machines.items() if overrides is not None
         ),
-        components=tuple(_host(host, variables(host, {}, overrides), ()) for host, overrides in fixture.get("components", {"cilium": {}}).items()),
-        declared=frozenset({"machine_config_patches", "component_version", "cilium_version", "cilium_values"}),
+        components=tuple(_component(host, variables(host, {}, overrides)) for host, overrides in fixture.get("components", {"cilium": {}}).items()),
+        declared=frozenset({"machine_config_patches", "component_state", "cilium_version", "cilium_values"}),
         source=SOURCE,
     )
 
@@ -93,6 +93,11 @@ def _host(name: str, variables: dict[str, Entry], scopes: tuple[str, ...]) -> Ho
         if setting.scope in scopes and not setting.required and ("{{" not in str(setting.default) or setting.name in templates)
     }
     return Host(name, {**defaults, **variables}, Origin(f"{SOURCE}/hosts.yml"))
+
+
+def _component(name: str, variables: dict[str, Entry]) -> Component:
+    host = _host(name, variables, ())
+    return Component(host.name, host.variables, host.origin)
 
 
 def findings_of(name: str) -> list[Finding]:
