@@ -49,6 +49,10 @@ CHECK = {"check_mode": True, "diff": True}
 
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "chart_info": {
+        "helm is missing": ({"pins": {"x": {"chart": "x", "repository": "http://127.0.0.1:9/charts", "version": "1.0.0"}}, "helm": "/nonexistent/helm"}, {}),
+        "not a pin": ({"pins": {"x": {"chart": "x"}}}, {}),
+    },
     "component_needs": {
         "nothing to wait for": ({"component": "x", "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
         "no cluster": ({"component": "x", "needs": ["y"], "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
