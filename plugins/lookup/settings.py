@@ -95,10 +95,10 @@ class LookupModule(LookupBase):
         ]
 
     def _component(self, hosts: _Hosts, name: str) -> dict[str, Any]:
-        """Whether there is a role of a component's name, and which components it needs and uses."""
+        """Whether there is a role of a component's name, which version it has, and which components it needs and uses."""
         role = os.path.join(_ROLES, str(name))
         defaults = self._load(os.path.join(role, "defaults", "main.yml"))
-        found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", [])) for key in ("needs", "uses")}
+        found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", empty)) for key, empty in (("needs", []), ("uses", []), ("version", ""))}
         return {"role": os.path.isdir(os.path.join(role, "tasks")), **found}
 
     def _derived(self) -> dict[str, Any]:

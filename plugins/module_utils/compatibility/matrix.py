@@ -49,16 +49,20 @@ NAMES = {
     "rook": "Rook",
     "ceph": "Ceph",
     "argo_cd": "Argo CD",
+    "cert_manager": "cert-manager",
+    "istio": "Istio",
 }
 """Products as people write them."""
 
 COMPONENT_PRODUCTS = {
     "cilium": "cilium",
     "rook_ceph": "rook",
+    "cert_manager": "cert_manager",
+    "istio": "istio",
 }
 """The product whose version a component's version is, by the component's name in the inventory: where a chart's version is that of the program in it."""
 
-PIN_PRODUCTS = {"cilium": "cilium", "rook-ceph": "rook", "argo-cd": "argo_cd"}
+PIN_PRODUCTS = {"cilium": "cilium", "rook-ceph": "rook", "argo-cd": "argo_cd", "cert-manager": "cert_manager", "istiod": "istio"}
 """The product in a pinned chart, whose version is the pin's ``application``."""
 
 REQUIREMENTS = (
@@ -66,6 +70,9 @@ REQUIREMENTS = (
     Requirement("talos", (1, 12), (Range("kubernetes", (1, 30), (1, 35)),)),
     Requirement("talos", (1, 13), (Range("kubernetes", (1, 31), (1, 36)),)),
     Requirement("talos", (1, 14), (Range("kubernetes", (1, 32), (1, 37)),)),
+    # istio.io, supported releases; cert-manager.io, supported releases.
+    Requirement("istio", (1, 30), (Range("kubernetes", (1, 32), (1, 36)),)),
+    Requirement("cert_manager", (1, 21), (Range("kubernetes", (1, 33), (1, 36)),)),
     # Rook 1.20's documentation.
     Requirement("rook", (1, 20), (Range("kubernetes", (1, 31), (1, 36)),)),
 )

@@ -41,11 +41,15 @@ class Host:
 
 @dataclass(frozen=True)
 class Component(Host):
-    """A component. ``role`` says whether there is a role of its name; ``needs`` must be there, ``uses`` is waited for when it is."""
+    """A component.
+
+    ``role`` says whether there is a role of its name; ``needs`` must be there, ``uses`` is waited for when it is; ``version`` is the user's or the pinned one.
+    """
 
     role: bool = True
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def _host(value: Mapping[str, Any]) -> Host:
 def _component(value: Mapping[str, Any]) -> Component:
     host = _host(value)
     needs, uses = (tuple(value.get(key) or ()) for key in ("needs", "uses"))
-    return Component(host.name, host.variables, host.origin, role=value.get("role", True), needs=needs, uses=uses)
+    return Component(host.name, host.variables, host.origin, role=value.get("role", True), needs=needs, uses=uses, version=str(value.get("version") or ""))
 
 
 def _entry(value: Mapping[str, Any]) -> Entry:

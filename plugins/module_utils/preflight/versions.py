@@ -12,12 +12,12 @@ from ansible_collections.trinode.platform.plugins.module_utils.compatibility.mat
 from ansible_collections.trinode.platform.plugins.module_utils.compatibility.rules import Objection
 from ansible_collections.trinode.platform.plugins.module_utils.compatibility.version import Version
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
 
 
 def check_versions(inventory: Inventory, cluster: Values) -> Iterator[Finding]:
-    """Talos, its contract, Kubernetes, and the versions that the user set for components."""
+    """Talos, its contract, Kubernetes, and the components' versions."""
     talos = _version(cluster, "trinode_talos_version")
     kubernetes = _version(cluster, "trinode_kubernetes_version")
     contract = _version(cluster, "trinode_talos_contract")
@@ -45,8 +45,8 @@ def _components(inventory: Inventory, others: dict[str, Version]) -> Iterator[Fi
     for component in inventory.components:
         product = COMPONENT_PRODUCTS.get(component.name)
         name = f"{component.name}_version"
-        entry = component.variables.get(name)
-        if product is None or entry is None or not entry.readable or entry.value is None:
+        entry = component.variables.get(name) or Entry(component.version)
+        if product is None or not entry.readable or not entry.value:
             continue
         version = Version.parse(str(entry.value))
         if version is None:

@@ -97,7 +97,7 @@ def _host(name: str, variables: dict[str, Entry], scopes: tuple[str, ...]) -> Ho
 
 def _component(name: str, variables: dict[str, Entry]) -> Component:
     host = _host(name, variables, ())
-    return Component(host.name, host.variables, host.origin)
+    return Component(host.name, host.variables, host.origin, version={"rook_ceph": "v1.20.6"}.get(name, ""))
 
 
 def findings_of(name: str) -> list[Finding]:
