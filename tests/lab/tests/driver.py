@@ -9,14 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ansible_runner
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 LAB = ROOT / "tests" / "lab" / "lab"
+INVENTORY = ROOT / "inventory" / "lab"
+# What makes nodes Ready: enough where a test is about machines.
+NETWORK_ONLY = ("gateway_api", "prometheus_operator_crds", "cilium")
 
 
 @dataclass(frozen=True)
@@ -106,15 +111,30 @@ class Lab:
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.state / "vault-password"),
         }
 
-    def playbook(self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", inventory: str = "inventory/lab") -> PlaybookRun:
-        """Run a playbook of the checkout on this lab, to its end."""
+    def inventory(self, components: Sequence[str] | None = NETWORK_ONLY) -> Path:
+        """``inventory/lab`` with these components only; None means all of them."""
+        if components is None:
+            return INVENTORY
+        directory = self.state / "inventory"
+        directory.mkdir(exist_ok=True)
+        hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
+        hosts["all"]["children"]["components"]["hosts"] = dict.fromkeys(components)
+        (directory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+        if not (directory / "group_vars").exists():
+            (directory / "group_vars").symlink_to(INVENTORY / "group_vars")
+        return directory
+
+    def playbook(
+        self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", components: Sequence[str] | None = NETWORK_ONLY
+    ) -> PlaybookRun:
+        """Run a playbook of the checkout on this lab, to its end, with these components in the inventory (None: all)."""
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="trinode-runner-") as private:
             run = ansible_runner.run(
                 private_data_dir=private,
                 project_dir=str(ROOT),
                 playbook=str(ROOT / playbook),
-                inventory=[str(ROOT / inventory)],
+                inventory=[str(self.inventory(components))],
                 extravars=variables or {},
                 envvars=self._environment_of_ansible(),
                 cmdline=options,
@@ -125,7 +145,7 @@ class Lab:
 
     def killed_playbook(self, playbook: str, after: float) -> None:
         """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""
-        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(ROOT / "inventory/lab")]
+        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(self.inventory())]
         with subprocess.Popen(
             argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
