@@ -16,6 +16,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -39,45 +40,66 @@ def find_hyper() -> Path | None:
     return kubectl.resolve() if answer.returncode == 0 and kubectl.exists() else None
 
 
+@dataclass
+class Cluster:
+    """API servers that share one etcd. ``kubeconfig`` names the first; ``servers`` are the URLs of all, ``processes`` theirs in the same order."""
+
+    kubeconfig: Path
+    servers: list[str] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+
 @contextlib.contextmanager
 def running(hyper: Path, directory: Path) -> Iterator[Path]:
-    """Start both; yields the path of a kubeconfig of a cluster administrator. Ends them by pid."""
+    """Start etcd and one API server; yields the path of a kubeconfig of a cluster administrator. Ends them by pid."""
+    with cluster(hyper, directory) as started:
+        yield started.kubeconfig
+
+
+@contextlib.contextmanager
+def cluster(hyper: Path, directory: Path, count: int = 1) -> Iterator[Cluster]:
+    """Start etcd and ``count`` API servers, on loopback addresses of their own. Ends them by pid."""
     for name in ("etcd", "kube-apiserver"):
         (directory / name).symlink_to(hyper)
-    client, peer, secure = (_free_port() for _ in range(3))
+    client, peer = _free_port(), _free_port()
     authority = Authority(directory)
-    server_certificate, server_key = authority.issue("kube-apiserver", names=["localhost"], addresses=["127.0.0.1"])
+    addresses = [f"127.0.0.{number}" for number in range(1, count + 1)]
+    certificate, key = authority.issue("kube-apiserver", names=["localhost"], addresses=addresses)
     admin_certificate, admin_key = authority.issue("tester", organisation="system:masters")
-    kubeconfig = _kubeconfig(directory, f"https://127.0.0.1:{secure}", authority.certificate, admin_certificate, admin_key)
+    urls = [f"https://{address}:{_free_port(address)}" for address in addresses]
+    started = Cluster(_kubeconfig(directory, urls[0], authority.certificate, admin_certificate, admin_key), urls)
+    etcd = [
+        directory / "etcd",
+        f"--data-dir={directory / 'data'}",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ]
+    tls = _tls(authority.certificate, admin_certificate, admin_key)
     with contextlib.ExitStack() as stack:
-        etcd = [
-            directory / "etcd",
-            f"--data-dir={directory / 'data'}",
-            f"--listen-client-urls=http://127.0.0.1:{client}",
-            f"--advertise-client-urls=http://127.0.0.1:{client}",
-            f"--listen-peer-urls=http://127.0.0.1:{peer}",
-            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
-            f"--initial-cluster=default=http://127.0.0.1:{peer}",
-            "--unsafe-no-fsync",
-        ]
-        server = [
-            directory / "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{client}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={secure}",
-            f"--tls-cert-file={server_certificate}",
-            f"--tls-private-key-file={server_key}",
-            f"--client-ca-file={authority.certificate}",
-            f"--service-account-key-file={server_key}",
-            f"--service-account-signing-key-file={server_key}",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.96.0.0/16",
-            "--authorization-mode=RBAC",
-        ]
         stack.enter_context(_process(etcd, directory / "etcd.log"))
-        process = stack.enter_context(_process(server, directory / "kube-apiserver.log"))
-        _await_ready(process, f"https://127.0.0.1:{secure}/readyz", _tls(authority.certificate, admin_certificate, admin_key), directory / "kube-apiserver.log")
-        yield kubeconfig
+        for address, url in zip(addresses, urls, strict=True):
+            server = [
+                directory / "kube-apiserver",
+                f"--etcd-servers=http://127.0.0.1:{client}",
+                f"--bind-address={address}",
+                f"--secure-port={url.rpartition(':')[2]}",
+                f"--tls-cert-file={certificate}",
+                f"--tls-private-key-file={key}",
+                f"--client-ca-file={authority.certificate}",
+                f"--service-account-key-file={key}",
+                f"--service-account-signing-key-file={key}",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                "--service-cluster-ip-range=10.96.0.0/16",
+                "--authorization-mode=RBAC",
+            ]
+            started.processes.append(stack.enter_context(_process(server, directory / f"kube-apiserver-{address}.log")))
+        for address, url, process in zip(addresses, urls, started.processes, strict=True):
+            _await_ready(process, f"{url}/readyz", tls, directory / f"kube-apiserver-{address}.log")
+        yield started
 
 
 @contextlib.contextmanager
@@ -179,7 +201,7 @@ def _kubeconfig(directory: Path, server: str, authority: Path, certificate: Path
     return path
 
 
-def _free_port() -> int:
+def _free_port(address: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
