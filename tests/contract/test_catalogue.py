@@ -181,7 +181,7 @@ def test_every_key_exists_in_the_real_values(evaluations: Evaluations, variant: 
         for chart, real in charts(evaluations.component(variant, name))
         for problem in catalogue.unknown_keys(chart.get("values", {}), real, catalogue.KNOWN_KEYS.get(chart["pin"], {}))
     ]
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 @every_component
@@ -192,7 +192,7 @@ def test_values_fit_the_real_schema(evaluations: Evaluations, variant: str, name
             validator = jsonschema.validators.validator_for(real.schema)(real.schema)
             errors = validator.iter_errors(catalogue.merged(real.values, chart.get("values", {})))
             problems += [f"{chart['pin']}: {'.'.join(str(part) for part in error.absolute_path)}: {error.message[:300]}" for error in errors]
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 def charts(component: dict[str, Any]) -> list[tuple[dict[str, Any], catalogue.Chart]]:
@@ -214,7 +214,8 @@ def test_the_api_server_accepts_its_objects(evaluations: Evaluations, server: Se
         for namespace in (other.component or {}).get("namespaces", []):
             server.namespace(namespace["name"], namespace.get("labels", {}))
     answers = {str(manifests.key_of(item)): server.rejection(item, component["namespace"]) for item in items}
-    assert {key: answer for key, answer in answers.items() if answer} == {}
+    problems = [f"{key}: {answer}" for key, answer in answers.items() if answer]
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
