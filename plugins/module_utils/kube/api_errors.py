@@ -19,13 +19,24 @@ class ApiError(PlatformError):
     """The API server refused a request. ``code`` is the HTTP status, ``reason`` the Status object's reason (NotFound, Conflict, ...)."""
 
     def __init__(
-        self, what: str, *, code: int, reason: str = "", causes: Sequence[Mapping[str, Any]] = (), retry_after: float = 0.0, where: str = "", hint: str = ""
+        self,
+        what: str,
+        *,
+        code: int,
+        reason: str = "",
+        causes: Sequence[Mapping[str, Any]] = (),
+        retry_after: float = 0.0,
+        where: str = "",
+        hint: str = "",
+        named: str = "",
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.code = code
         self.reason = reason
         self.causes = tuple(causes)
         self.retry_after = retry_after
+        # The object that the refusal is about: a namespace that is not there has a name, a kind that is not served has none.
+        self.named = named
 
     @property
     def not_found(self) -> bool:
@@ -40,6 +51,16 @@ class ApiError(PlatformError):
     def temporary(self) -> bool:
         """The same request may well succeed later: too many requests, a server or a webhook that is not ready, a write that lost a race."""
         return self.code in (429, 500, 502, 503, 504) or (self.code == 409 and not self.field_conflicts)
+
+    @property
+    def webhook_unanswered(self) -> bool:
+        """An admission or conversion webhook that guards the object does not answer, or not yet in a way that the API server trusts."""
+        return self.code >= 500 and ("failed calling webhook" in self.what or "conversion webhook for" in self.what)
+
+    @property
+    def kind_missing(self) -> bool:
+        """The server does not serve the kind (yet), as against an object or a namespace that is not there."""
+        return self.code == 404 and not self.named
 
     @property
     def field_conflicts(self) -> list[FieldConflict]:
@@ -81,6 +102,7 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
         retry_after=retry_after or float(details.get("retryAfterSeconds") or 0),
         where=where,
         hint=_HINTS.get(code, ""),
+        named=str(details.get("name") or ""),
     )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded, InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import api_errors
+from ansible_collections.trinode.platform.plugins.module_utils.kube.servers import HEALTH_SECONDS, Servers, urls
+from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -34,13 +36,33 @@ class MissingKubeconfigError(InputError):
 
 
 class Client:
-    """One API server. Safe to use from several threads. Every method raises ApiError, ApiUnreachable, ConnectionFailed or DeadlineExceeded."""
+    """A cluster's API server, or several in turn. Safe to use from several threads.
 
-    def __init__(self, configuration: Configuration, pool: PoolManager, deadline: Deadline) -> None:
+    Every method raises ApiError, ApiUnreachable, ConnectionFailed or DeadlineExceeded. What a server did not answer is asked of another at once, where
+    there are several and asking twice does no harm. ``server`` names the cluster in messages.
+    """
+
+    def __init__(self, configuration: Configuration, pool: PoolManager, deadline: Deadline, servers: Sequence[str] = ()) -> None:
         self._configuration = configuration
         self._pool = pool
         self._deadline = deadline
         self.server: str = configuration.host.rstrip("/")
+        self._servers = Servers(servers or (self.server,))
+
+    def keep_healthy(self) -> None:
+        """Where there are several servers: leave out those that do not say that they are ready."""
+        for server in self._servers.keep_healthy(self._healthy):
+            progress(f"the API server {server} is not ready and left out")
+
+    def _healthy(self, server: str) -> bool:
+        headers = {"Accept": "*/*", **self._authentication()}
+        try:
+            answer = self._pool.request("GET", f"{server}/readyz", headers=headers, timeout=HEALTH_SECONDS, retries=False, redirect=False)
+        except Exception as error:  # noqa: BLE001  whatever the reason, it does not answer us
+            progress(f"no answer from the API server {server}: {_innermost(error)}")
+            return False
+        # Who may not ask for the health has been answered all the same.
+        return answer.status in (200, 401, 403)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, deadline: Deadline | None = None) -> Json:
         """The object at ``path`` ("/api/v1/nodes/m1"), decoded."""
@@ -64,7 +86,7 @@ class Client:
         deadline: Deadline | None = None,
         accept: str = "application/json",
     ) -> Json:
-        """Send one request and return the decoded answer. ``body`` is sent as JSON. One try: retrying is the caller's decision."""
+        """Send one request and return the decoded answer. ``body`` is sent as JSON, bytes as they are. One try: retrying is the caller's decision."""
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         response = self._send(method, path, params, deadline or self._deadline, headers=headers, body=body)
         return self._decode(response.status, response.data, response.headers, f"{method} {path}")
@@ -108,33 +130,42 @@ class Client:
     ) -> BaseHTTPResponse:
         import urllib3  # noqa: PLC0415  comes with the package kubernetes, whose absence connect() explains
 
-        deadline.check(f"{method} {path} was not answered", where=self.server)
-        url = f"{self.server}{quote(path, safe='/:')}{'?' + urlencode(params) if params else ''}"
         silence = SILENCE_SECONDS if stream else REQUEST_SECONDS
         options: dict[str, Any] = {
-            "body": None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+            "body": body if body is None or isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode(),
             "headers": {"User-Agent": "trinode.platform", **headers, **self._authentication()},
-            "timeout": urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining), read=min(silence, deadline.remaining)),
             "preload_content": not stream,
         }
-        try:
-            return self._pool.request(method, url, retries=False, redirect=False, **options)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._failure(error, f"{method} {path}", deadline) from error
+        # A POST that broke off may have been carried out.
+        tries = len(self._servers) if method in ("GET", "PATCH", "DELETE") else 1
+        tried: list[str] = []
+        while True:
+            deadline.check(f"{method} {path} was not answered", where=self.server)
+            server = self._servers.pick(tried)
+            tried.append(server)
+            url = f"{server}{quote(path, safe='/:')}{'?' + urlencode(params) if params else ''}"
+            timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining), read=min(silence, deadline.remaining))
+            try:
+                return self._pool.request(method, url, retries=False, redirect=False, timeout=timeout, **options)
+            except urllib3.exceptions.HTTPError as error:
+                self._servers.failed(server)
+                failure = self._failure(error, f"{method} {path}", server, deadline)
+                if len(tried) >= tries or isinstance(failure, DeadlineExceeded):
+                    raise failure from error
 
-    def _failure(self, error: BaseException, request: str, deadline: Deadline) -> PlatformError:
+    def _failure(self, error: BaseException, request: str, server: str, deadline: Deadline) -> PlatformError:
         """What a request without an answer means: another server's certificate is for good, all else may pass."""
         reason = _innermost(error)
         if isinstance(reason, ssl.SSLCertVerificationError):
             return ConnectionFailed(
                 f"the API server's certificate is not accepted: {reason.verify_message}",
-                where=self.server,
+                where=server,
                 hint="The address belongs to another cluster, or the kubeconfig is an old one: renew it with playbooks/cluster.yml.",
             )
         if deadline.expired:
-            return DeadlineExceeded(f"{request} was not answered within {deadline.seconds:.0f} s", where=self.server)
+            return DeadlineExceeded(f"{request} was not answered within {deadline.seconds:.0f} s", where=server)
         text = str(reason).rsplit(">: ", 1)[-1].removeprefix("Failed to establish a new connection: ")
-        return api_errors.ApiUnreachable(f"no answer to {request}: {text}", where=self.server, hint="Is the API server up, and the address right?")
+        return api_errors.ApiUnreachable(f"no answer to {request}: {text}", where=server, hint="Is the API server up, and the address right?")
 
     def _authentication(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -198,11 +229,12 @@ class WatchStream:
         return kind, item
 
 
-def connect(kubeconfig: str, context: str | None = None, deadline: Deadline | None = None) -> Client:
+def connect(kubeconfig: str, context: str | None = None, deadline: Deadline | None = None, servers: Sequence[str] = ()) -> Client:
     """A client for the cluster that a kubeconfig names: certificates, tokens, exec plugins and proxies as the official package does them.
 
-    No request is sent yet. ``deadline`` is the default limit of every call. An empty ``kubeconfig`` means the service account of the pod we run in.
-    Raises MissingKubeconfigError or InputError.
+    ``deadline`` is the default limit of every call. An empty ``kubeconfig`` means the service account of the pod we run in.
+    ``servers`` are the cluster's API servers (addresses or URLs) to spread requests over, in place of the kubeconfig's one; its trust holds for them too.
+    They are asked for their health; without them no request is sent yet. Raises MissingKubeconfigError or InputError.
     """
     try:
         # Half a second: only for tasks that talk to an API server.
@@ -231,7 +263,9 @@ def connect(kubeconfig: str, context: str | None = None, deadline: Deadline | No
     finally:
         # The package writes inline keys to temporary files and removes them at exit, which a worker of Ansible does not live to see.
         kube_config._cleanup_temp_files()
-    return Client(configuration, pool, deadline or Deadline(REQUEST_SECONDS))
+    client = Client(configuration, pool, deadline or Deadline(REQUEST_SECONDS), urls(servers))
+    client.keep_healthy()
+    return client
 
 
 def _hold_certificates(pool: PoolManager, configuration: Configuration) -> None:

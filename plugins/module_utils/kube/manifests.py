@@ -39,18 +39,27 @@ def key_of(item: Mapping[str, Any]) -> Key:
     return Key(str(item.get("apiVersion", "")), str(item.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
 
-def parse(text: str, *, source: str = "manifests") -> list[Object]:
+def parse(text: str, *, source: str = "manifests", line: int = 0) -> list[Object]:
     """The objects in a YAML text of any number of documents; empty documents are skipped, kinds ending in List with items are taken apart.
 
-    Raises InputError that names the document and line.
+    Raises InputError that names the document and line. ``line`` is the number of lines before the text in its source.
     """
     try:
         documents = list(yaml.load_all(text, Loader=_loader()))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{source}, line {mark.line + 1}" if mark else source
+        where = f"{source}, line {line + mark.line + 1}" if mark else source
         raise InputError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=where) from error
-    return normalise(documents, source=source)
+    return normalise(documents, source=f"{source}, line {line + 1}" if line else source)
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without the keys of maps that hold nothing: real charts render them, and server-side apply refuses them. Items of lists stay."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
 
 
 def normalise(documents: Iterable[Any], *, source: str = "manifests") -> list[Object]:
