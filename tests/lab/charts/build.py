@@ -19,10 +19,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import basics
+import certificates
+import databases
+import delivery
+import mesh
+import monitoring
+import storage
 from cilium import CILIUM
-from doubles import Double, files, images
+from doubles import NOTICE, Double, files, images
 
-DOUBLES: tuple[Double, ...] = (CILIUM,)
+DOUBLES: tuple[Double, ...] = (
+    CILIUM,
+    *basics.DOUBLES,
+    *certificates.DOUBLES,
+    *mesh.DOUBLES,
+    *storage.DOUBLES,
+    *monitoring.DOUBLES,
+    *delivery.DOUBLES,
+    *databases.DOUBLES,
+)
+# Files of manifests: name, versions, objects of a version.
+MANIFESTS = (("gateway-api", ("1.6.1",), basics.gateway_api),)
 _CREATED = "2026-01-01T00:00:00Z"
 
 
@@ -40,6 +58,10 @@ def build(out: Path) -> None:
             entry = {**json.loads(content["Chart.yaml"]), "created": _CREATED, "digest": hashlib.sha256(archive).hexdigest(), "urls": [file]}
             entries.setdefault(double.name, []).insert(0, entry)
             names |= images(double, version)
+    for name, versions, objects in MANIFESTS:
+        for version in versions:
+            text = "".join(f"---\n{json.dumps(item, indent=1)}\n" for item in objects(version))
+            (out / f"{name}-{version}.yaml").write_text(f"# {NOTICE}\n{text}")
     (out / "index.yaml").write_text(json.dumps({"apiVersion": "v1", "entries": entries, "generated": _CREATED}, indent=1))
     (out / "images.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crds import definitions
 from doubles import STUB, Double, Object, Part, account, cluster_role, container, metadata, schema, service, workload
+from programs import NAMESPACE, Operator, Program
 
 _VALUES = {
     "ipam": {"mode": "cluster-pool"},
@@ -22,8 +24,10 @@ _VALUES = {
     "tolerations": [{"operator": "Exists"}],
     "rollOutCiliumPods": False,
     "envoy": {"enabled": True},
-    "operator": {"replicas": 2, "rollOutPods": False},
+    "prometheus": {"enabled": False, "serviceMonitor": {"enabled": False}},
+    "operator": {"replicas": 2, "rollOutPods": False, "prometheus": {"enabled": True, "serviceMonitor": {"enabled": False}}},
     "hubble": {
+        "metrics": {"enabled": None, "serviceMonitor": {"enabled": False}},
         "enabled": True,
         "relay": {"enabled": False, "replicas": 1},
         "ui": {"enabled": False, "replicas": 1},
@@ -45,12 +49,31 @@ _CONFIG = {
     "enable-hubble": ".Values.hubble.enabled",
 }
 
+# Made by the operator as it starts, not by the chart.
+_KINDS = definitions(
+    "cilium.io",
+    "CiliumBGPAdvertisement/ciliumbgpadvertisements Cl v2*,v2alpha1; CiliumBGPClusterConfig/ciliumbgpclusterconfigs Cl v2*,v2alpha1;"
+    "CiliumBGPNodeConfigOverride/ciliumbgpnodeconfigoverrides Cl v2*,v2alpha1; CiliumBGPNodeConfig/ciliumbgpnodeconfigs Cl v2*,v2alpha1;"
+    "CiliumBGPPeerConfig/ciliumbgppeerconfigs Cl v2*,v2alpha1; CiliumCIDRGroup/ciliumcidrgroups Cl v2*,v2alpha1;"
+    "CiliumClusterwideEnvoyConfig/ciliumclusterwideenvoyconfigs Cl v2*; CiliumClusterwideNetworkPolicy/ciliumclusterwidenetworkpolicies Cl v2*;"
+    "CiliumDatapathPlugin/ciliumdatapathplugins Cl v2alpha1*; CiliumEgressGatewayPolicy/ciliumegressgatewaypolicies Cl v2*;"
+    "CiliumEndpoint/ciliumendpoints Ns v2*; CiliumEndpointSlice/ciliumendpointslices Cl v2alpha1*; CiliumEnvoyConfig/ciliumenvoyconfigs Ns v2*;"
+    "CiliumGatewayClassConfig/ciliumgatewayclassconfigs Ns v2alpha1*; CiliumIdentity/ciliumidentities Cl v2*;"
+    "CiliumL2AnnouncementPolicy/ciliuml2announcementpolicies Cl v2alpha1*; CiliumLoadBalancerIPPool/ciliumloadbalancerippools Cl v2*,v2alpha1;"
+    "CiliumLocalRedirectPolicy/ciliumlocalredirectpolicies Ns v2*; CiliumNetworkPolicy/ciliumnetworkpolicies Ns v2*; CiliumNodeConfig/ciliumnodeconfigs Ns v2*;"
+    "CiliumNode/ciliumnodes Cl v2*; CiliumPodIPPool/ciliumpodippools Cl v2alpha1*",
+)
 _OPERATOR_TOLERATIONS = [
     {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"},
     {"key": "node-role.kubernetes.io/master", "operator": "Exists"},
     {"key": "node.kubernetes.io/not-ready", "operator": "Exists"},
     {"key": "node.cloudprovider.kubernetes.io/uninitialized", "operator": "Exists"},
     {"key": "node.cilium.io/agent-not-ready", "operator": "Exists"},
+]
+# Without a service network yet: the API server's own address, which on Talos is KubePrism's.
+_API_SERVER = [
+    {"name": "KUBERNETES_SERVICE_HOST", "value": "{{ .Values.k8sServiceHost | quote }}"},
+    {"name": "KUBERNETES_SERVICE_PORT", "value": "{{ .Values.k8sServicePort | quote }}"},
 ]
 _HUBBLE = ".Values.hubble.enabled"
 _CERTIFICATES = f'and {_HUBBLE} .Values.hubble.tls.enabled (eq .Values.hubble.tls.auto.method "cronJob")'
@@ -63,22 +86,24 @@ def _image(name: str, version: str) -> str:
 def _parts(version: str) -> Sequence[Part]:
     return [
         Part("agent", _agent(version)),
-        Part("operator", _operator(version)),
+        *_operator(version),
         Part("envoy", _envoy(), ".Values.envoy.enabled"),
         Part("hubble", [service("hubble-peer", "cilium", 443, 4244, internalTrafficPolicy="Local")], _HUBBLE),
         Part("hubble-relay", _relay(version), f"and {_HUBBLE} .Values.hubble.relay.enabled"),
         Part("hubble-ui", _interface(), f"and {_HUBBLE} .Values.hubble.ui.enabled"),
         Part("hubble-certificates", _certificates(), _CERTIFICATES),
+        Part("monitor", _monitor("cilium-agent", "cilium"), "and .Values.prometheus.enabled .Values.prometheus.serviceMonitor.enabled"),
+        Part("operator-monitor", _monitor("cilium-operator", "cilium-operator"), ".Values.operator.prometheus.serviceMonitor.enabled"),
+        Part("hubble-monitor", _monitor("hubble", "hubble"), f"and {_HUBBLE} .Values.hubble.metrics.enabled .Values.hubble.metrics.serviceMonitor.enabled"),
     ]
 
 
 def _agent(version: str) -> list[Object]:
     environment = [
         {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
-        # Without a service network yet: the API server's own address, which on Talos is KubePrism's.
-        {"name": "KUBERNETES_SERVICE_HOST", "value": "{{ .Values.k8sServiceHost | quote }}"},
-        {"name": "KUBERNETES_SERVICE_PORT", "value": "{{ .Values.k8sServicePort | quote }}"},
+        *_API_SERVER,
         {"name": "CNI_CONFIGURATION", "value": "/host/etc/cni/net.d/05-cilium.conflist"},
+        {"name": "KUBE_PROXY", "value": "{{ ternary `/usr/local/bin/kube-proxy` `` (eq (toString .Values.kubeProxyReplacement) `true`) | quote }}"},
     ]
     agent = container(
         "cilium-agent",
@@ -96,7 +121,14 @@ def _agent(version: str) -> list[Object]:
         "tolerations": "{{ toJson .Values.tolerations }}",
         "volumes": [{"name": "etc-cni-netd", "hostPath": {"path": "{{ .Values.cni.confPath }}", "type": "DirectoryOrCreate"}}],
     }
-    rules = [{"apiGroups": [""], "resources": ["nodes", "pods", "services", "namespaces"], "verbs": ["get", "list", "watch"]}]
+    rules = [
+        {"apiGroups": [""], "resources": ["nodes", "pods", "services", "namespaces"], "verbs": ["get", "list", "watch"]},
+        # For kube-proxy, and the Leases of announcements.
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["servicecidrs"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["events.k8s.io", ""], "resources": ["events"], "verbs": ["create", "patch", "update"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "patch"]},
+    ]
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("cilium-secrets", namespaced=False)},
         account("cilium"),
@@ -111,26 +143,31 @@ def _agent(version: str) -> list[Object]:
     ]
 
 
-def _operator(version: str) -> list[Object]:
-    anti_affinity = {"labelSelector": {"matchLabels": {"k8s-app": "cilium-operator"}}, "topologyKey": "kubernetes.io/hostname"}
+def _operator(version: str) -> list[Part]:
+    anti_affinity = {"labelSelector": {"matchLabels": {"app.kubernetes.io/component": "cilium-operator"}}, "topologyKey": "kubernetes.io/hostname"}
     pod = {
-        "serviceAccountName": "cilium-operator",
         "hostNetwork": True,
         "priorityClassName": "system-cluster-critical",
         "tolerations": _OPERATOR_TOLERATIONS,
         "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [anti_affinity]}},
     }
-    rules = [
-        {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["get", "list", "watch", "delete"]},
-        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["create", "get", "list", "watch", "update"]},
-    ]
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "50%"}}
-    operator = container("cilium-operator", _image("operator-generic", version), 9234, ports=[{"name": "health", "containerPort": 9234, "hostPort": 9234}])
-    return [
-        account("cilium-operator"),
-        *cluster_role("cilium-operator", rules),
-        workload("Deployment", "cilium-operator", [operator], replicas="{{ .Values.operator.replicas }}", pod=pod, strategy=strategy),
-    ]
+    return Program(
+        "cilium-operator",
+        _image("operator-generic", version),
+        [9234],
+        replicas="{{ .Values.operator.replicas }}",
+        operator=Operator(definitions=_KINDS, duties=["addresses"]),
+        pod=pod,
+        labels={"k8s-app": "cilium-operator", "io.cilium/app": "operator", "name": "cilium-operator"},
+        environment=_API_SERVER,
+        container={"ports": [{"name": "health", "containerPort": 9234, "hostPort": 9234}]},
+        spec={"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "50%"}}},
+    ).part()
+
+
+def _monitor(name: str, component: str) -> list[Object]:
+    spec = {"selector": {"matchLabels": {"k8s-app": component}}, "endpoints": [{"port": "metrics"}]}
+    return [{"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}]
 
 
 def _envoy() -> list[Object]:

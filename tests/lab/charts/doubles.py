@@ -15,29 +15,43 @@ from typing import Any
 STUB = "/usr/local/bin/stub"
 NOTICE = "A DOUBLE for tests, made by tests/lab/charts/build.py. It is not the real chart: its containers run a stub that only answers probes."
 
+# The name of most charts' objects: the release's, with the chart's where that is not in it.
+FULLNAME = "{{ include `fullname` . }}"
+_FULLNAME = """{{- define "fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $full .Values.fullnameOverride | trunc LENGTH | trimSuffix "-" -}}
+{{- end -}}
+"""
+
 Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Objects that go into one template file. ``when`` is a Helm condition (".Values.hubble.enabled"); empty means always."""
+    """Objects that go into one template file. ``when`` is a Helm condition (".Values.hubble.enabled"); empty means always. ``text`` is a template as it is."""
 
     name: str
-    objects: Sequence[Object]
+    objects: Sequence[Object] = ()
     when: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Double:
-    """One chart in some versions. ``parts`` gets the version; ``schema`` is a JSON schema for the values; ``refusals`` maps Helm conditions to messages."""
+    """One chart in some versions. ``parts`` gets the version; ``schema`` is a JSON schema for the values; ``definitions`` go into the chart's directory crds;
+    ``refusals`` maps Helm conditions to messages; ``fullname`` is how long the name may be that the release and the chart make together (fullname).
+    """
 
     name: str
     versions: Sequence[str]
     values: Mapping[str, Any]
     parts: Callable[[str], Sequence[Part]]
     schema: Mapping[str, Any] | None = None
+    definitions: Sequence[Object] = ()
     refusals: Mapping[str, str] | None = None
     kubernetes: str = ">= 1.21.0-0"
+    fullname: int = 63
 
 
 def files(double: Double, version: str) -> dict[str, str]:
@@ -51,7 +65,9 @@ def files(double: Double, version: str) -> dict[str, str]:
         "kubeVersion": double.kubernetes,
         "annotations": {"lab.trinode/double": "true"},
     }
-    found = {"Chart.yaml": _json(chart), "values.yaml": _json(double.values)}
+    found = {"Chart.yaml": _json(chart), "values.yaml": _json(double.values), "templates/_names.tpl": _FULLNAME.replace("LENGTH", str(double.fullname))}
+    for definition in double.definitions:
+        found[f"crds/{definition['metadata']['name']}.yaml"] = _json(definition)
     if double.schema is not None:
         found["values.schema.json"] = _json(double.schema)
     if double.refusals:
@@ -59,7 +75,7 @@ def files(double: Double, version: str) -> dict[str, str]:
             f"{{{{- if {condition} }}}}{{{{ fail {json.dumps(text)} }}}}{{{{ end }}}}\n" for condition, text in double.refusals.items()
         )
     for part in double.parts(version):
-        text = "".join(f"---\n{_template(item)}" for item in part.objects)
+        text = part.text + "".join(f"---\n{_template(item)}" for item in part.objects)
         found[f"templates/{part.name}.yaml"] = f"{{{{- if {part.when} }}}}\n{text}{{{{- end }}}}\n" if part.when else text
     return found
 
@@ -83,19 +99,22 @@ def metadata(name: str, namespaced: bool = True) -> dict[str, Any]:
     return {"name": name, **({"namespace": "{{ .Release.Namespace }}"} if namespaced else {}), "labels": labels}
 
 
-def container(name: str, image: str, port: int, *, arguments: Sequence[str] = (), **more: Any) -> dict[str, Any]:
-    """A container of the stub that listens on ``port`` and is probed there."""
-    probe = {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 2}
+def container(name: str, image: str, *ports: int | str, arguments: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """A container of the stub that listens on ``ports`` ("443/tls" with TLS) and is probed on the first of them."""
+    port, _, tls = str(ports[0]).partition("/")
+    probe = {"httpGet": {"path": "/healthz", "port": int(port), **({"scheme": "HTTPS"} if tls else {})}}
     return {
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": [STUB, *(arguments or ["serve"])],
-        "readinessProbe": probe,
-        "livenessProbe": {**probe, "periodSeconds": 30},
-        "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}},
+        # Ready within a second, and few probes afterwards: three machines with over a hundred of these share two cores.
+        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 600},
+        "readinessProbe": {**probe, "periodSeconds": 10},
+        "livenessProbe": {**probe, "periodSeconds": 60},
+        "resources": {"requests": {"cpu": "2m", "memory": "8Mi"}},
         **more,
-        "env": [{"name": "STUB_PORTS", "value": str(port)}, *more.get("env", [])],
+        "env": [{"name": "STUB_PORTS", "value": ",".join(map(str, ports))}, *more.get("env", [])],
     }
 
 

@@ -2,12 +2,18 @@
 // argument, picks what it does; anything unknown serves.
 //
 //	pause                  hold a pod's namespaces and reap its orphans
-//	cni                    write a CNI configuration for this node's pod network and keep routes to the other nodes (cni.go)
+//	cni                    pod network, service addresses and announcements of a node (cni.go)
+//	operator               play a component's controller (operator.go)
+//	metrics                the aggregated API metrics.k8s.io (metrics.go)
+//	gateway                lead requests to services by HTTPRoutes (gateway.go)
 //	job                    print the arguments and exit 0
+//	accepted               exit 0 once the API server accepts the object in STUB_OBJECT (nothing is stored)
 //	anything else (serve)  answer 200 to every HTTP request on the ports in STUB_PORTS (default 8080), until told to end
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
@@ -16,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -26,17 +33,29 @@ func main() {
 		verb = os.Args[1]
 	}
 
+	var err error
+
 	switch verb {
 	case "pause":
 		pause()
 	case "cni":
-		if err := runCNI(); err != nil {
-			log.Fatal("stub cni: ", err)
-		}
+		err = runCNI()
+	case "operator":
+		err = runOperator()
+	case "metrics":
+		err = runMetrics()
+	case "gateway":
+		err = runGateway()
 	case "job":
 		fmt.Println("stub job:", strings.Join(os.Args[1:], " "))
+	case "accepted":
+		err = waitUntilAccepted()
 	default:
 		serve(func() bool { return true })
+	}
+
+	if err != nil {
+		log.Fatalf("stub %s: %v", verb, err)
 	}
 }
 
@@ -58,29 +77,36 @@ func pause() {
 	}
 }
 
-// serve answers probes on every port that it is told: 200 when ready, else 503.
-func serve(ready func() bool) {
-	ports := os.Getenv("STUB_PORTS")
-	if ports == "" {
-		ports = "8080"
+// waitUntilAccepted sends the object in STUB_OBJECT as a dry run until it is accepted, as cert-manager's check of its own API does.
+func waitUntilAccepted() error {
+	server, err := newAPI()
+	if err != nil {
+		return err
 	}
 
-	handler := http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(response, "not ready yet", http.StatusServiceUnavailable)
+	var item object
+	if err = json.Unmarshal([]byte(os.Getenv("STUB_OBJECT")), &item); err != nil {
+		return fmt.Errorf("STUB_OBJECT: %w", err)
+	}
 
-			return
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+
+	for ctx.Err() == nil {
+		path, err := server.path(ctx, item)
+		if err == nil {
+			err = server.call(ctx, http.MethodPost, filepath.Dir(path)+"?dryRun=All", plainJSON, item, nil)
 		}
 
-		name, _ := os.Hostname()
-		fmt.Fprintln(response, name)
-	})
+		if err == nil {
+			fmt.Println("stub: the API accepts", text(item, "kind"))
 
-	for port := range strings.SplitSeq(ports, ",") {
-		go func() { log.Fatal("stub: ", http.ListenAndServe(":"+strings.TrimSpace(port), handler)) }()
+			return nil
+		}
+
+		log.Print("stub: not yet: ", err)
+		time.Sleep(time.Second)
 	}
 
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	<-signals
+	return ctx.Err()
 }

@@ -42,6 +42,13 @@ def needs_runc_wrap() -> bool:
     return needs_shim() or not cgroups.unified()
 
 
+def program(name: str) -> Path:
+    """One of PROGRAMS, which check() has seen."""
+    found = shutil.which(name)
+    assert found is not None
+    return Path(found)
+
+
 def busybox() -> Path | None:
     """A static busybox: the machines' root file system has no libraries."""
     for candidate in ("/bin/busybox", "/usr/bin/busybox"):
@@ -71,7 +78,7 @@ def check(install: bool = True) -> None:
         packages.append("libc6-dev")
     if packages and install and shutil.which("apt-get"):
         print(f"installing Debian packages: {' '.join(packages)}", flush=True)
-        _apt(packages)
+        install_packages(packages)
     missing = [f"{program} ({purpose}; Debian package {package})" for program, (package, purpose) in PROGRAMS.items() if not shutil.which(program)]
     if busybox() is None:
         missing.append("a static busybox (for the machines' root file system; Debian package busybox-static)")
@@ -83,7 +90,8 @@ def check(install: bool = True) -> None:
         raise LabError("missing for the lab:\n  - " + "\n  - ".join(missing))
 
 
-def _apt(packages: list[str]) -> None:
+def install_packages(packages: list[str]) -> None:
+    """Install Debian packages; a failure is printed, not raised: the caller looks for what it needs afterwards."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     if subprocess.run(install, env=environment, capture_output=True, check=False).returncode == 0:

@@ -1,7 +1,7 @@
 """The lab's container images, made by hand: OCI manifests over two plain tar layers, which every Kubernetes image shares.
 
 One layer instead of one per program, not compressed: a machine pulls and unpacks it once for each of containerd's namespaces.
-Layout: ``blobs/sha256/<hex>`` and ``index.json`` (repository without host -> {tag: manifest digest}, and ``"*"`` for any other name).
+Layout: ``blobs/sha256/<hex>`` and ``index.json`` (repository without host -> {tag: manifest digest}, with ``"*"`` for any other name or tag).
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ PAUSE_VERSION = "3.10.1"
 COREDNS_VERSION = "v1.14.6"
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ANY = "*"
+AGENT = "cilium/cilium"
 
 _BUSYBOX_NAMES = ("bin/sh", "usr/bin/mount", "usr/bin/umount", "usr/bin/ip", "usr/bin/ls", "usr/bin/cat", "usr/bin/sleep", "usr/sbin/nsenter")
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -52,6 +55,13 @@ def build() -> Path:
     return target
 
 
+def _with_libraries(program: Path) -> dict[str, Path]:
+    """A program of this computer with the libraries that it is linked against, by their paths in an image."""
+    listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True).stdout
+    paths = [program, *(Path(match) for match in re.findall(r"(/\S+) \(0x", listed))]
+    return {str(path).lstrip("/"): path.resolve() for path in paths}
+
+
 class _Writer:
     def __init__(self, output: Path) -> None:
         self.blobs = output / "blobs" / "sha256"
@@ -75,7 +85,9 @@ class _Writer:
         self.image("etcd", ETCD_VERSION, [base, hyper], "/usr/local/bin/etcd")
         self.image("coredns/coredns", COREDNS_VERSION, [base, hyper], "/usr/local/bin/coredns")
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
-        self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub")
+        # The double of Cilium's agent runs kube-proxy, which runs nft.
+        self.image(AGENT, ANY, [base, hyper, self.layer(_with_libraries(host.program("nft")), {}, {}), stub], "/usr/local/bin/stub")
+        self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub", ["GOMAXPROCS=1", "GOGC=50"])
         self.file.write_text(json.dumps(self.index, indent=1))
 
     def layer(self, files: Mapping[str, Path], links: Mapping[str, str], texts: Mapping[str, bytes]) -> dict[str, Any]:
@@ -109,11 +121,11 @@ class _Writer:
         (self.blobs / name).write_bytes(content)
         return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
 
-    def image(self, repository: str, tag: str, layers: list[dict[str, Any]], entrypoint: str) -> None:
+    def image(self, repository: str, tag: str, layers: list[dict[str, Any]], entrypoint: str, environment: Sequence[str] = ()) -> None:
         config = {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]},
+            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *environment]},
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
         }
         content = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": self.blob(json.dumps(config).encode(), _CONFIG), "layers": layers}

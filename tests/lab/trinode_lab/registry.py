@@ -54,7 +54,8 @@ class Registry(BaseHTTPRequestHandler):
             self._refuse("MANIFEST_UNKNOWN", f"the lab's fault makes {name}:{reference} unpullable")
             return
         index = json.loads((self.images / "index.json").read_text())
-        digest = reference if reference.startswith("sha256:") else index.get(repository, index[ANY]).get(reference if repository in index else ANY)
+        tags = index.get(repository, index[ANY])
+        digest = reference if reference.startswith("sha256:") else tags.get(reference, tags.get(ANY))
         path = self._path(digest.removeprefix("sha256:")) if digest else None
         if path is None or not path.exists():
             self._refuse(

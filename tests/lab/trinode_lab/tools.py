@@ -115,6 +115,7 @@ CNI = Tool(
     },
 )
 HELM = Tool("helm", "tools/helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
+KIND = Tool("kind", "tools/kind", {"kind": "sigs.k8s.io/kind"})
 STUB = Tool("stub", "stub", {"stub": "."})
 RUNC_WRAP = Tool("runc_wrap", "runc_wrap", {"runc_wrap": "."})
 SHIM = CProgram("shim", "shim", {})
