@@ -92,6 +92,25 @@ _FREE_KEYS = {
 # Say why; a key that is only believed to exist does not belong here.
 KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
     "cilium": {"socketLB.hostNamespaceOnly": "a comment in values.yaml describes it"},
+    "kube-prometheus-stack": {
+        "alertmanager.alertmanagerSpec.configSecret": "a comment in values.yaml describes it",
+        "kube-state-metrics.resources": "values of the chart kube-state-metrics",
+        "kube-state-metrics.tolerations": "values of the chart kube-state-metrics",
+        "prometheus-node-exporter.resources": "values of the chart prometheus-node-exporter",
+    },
+    "loki": {
+        "gateway.deploymentStrategy.rollingUpdate": "a strategy of Kubernetes",
+        "loki.ingester.chunk_encoding": "the map becomes that part of Loki's configuration",
+        "loki.limits_config.ingestion_burst_size_mb": "the map becomes that part of Loki's configuration",
+        "loki.limits_config.ingestion_rate_mb": "the map becomes that part of Loki's configuration",
+        "loki.limits_config.retention_period": "the map becomes that part of Loki's configuration",
+        "loki.storage.bucketNames": "a comment in values.yaml describes it",
+    },
+    "kiali-server": {
+        "external_services.grafana": "the map becomes that part of Kiali's configuration",
+        "external_services.prometheus.url": "the map becomes that part of Kiali's configuration",
+        "external_services.tracing": "the map becomes that part of Kiali's configuration",
+    },
 }
 
 
