@@ -119,7 +119,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.helm.chart import Chart, fetch
-from ansible_collections.trinode.platform.plugins.module_utils.helm.render import Release, render
+from ansible_collections.trinode.platform.plugins.module_utils.helm.render import Release, render_chart
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -144,7 +144,7 @@ def run(task: Task) -> Outcome:
     params = task.params
     deadline = Deadline(params["timeout"])
     chart = Chart(params["chart"], params["repository"], params["version"], params["digest"]).mirrored(params["mirror"])
-    path = fetch(chart, helm=params["helm"], cache=params["cache"], deadline=deadline)
+    path = fetch(chart, helm=params["helm"], cache_directory=params["cache"], deadline=deadline)
     release = Release(
         name=params["name"],
         namespace=params["namespace"],
@@ -153,7 +153,7 @@ def run(task: Task) -> Outcome:
         api_versions=params["api_versions"],
         include_crds=params["include_crds"],
     )
-    text, objects = render(release, path, chart=str(chart), helm=params["helm"], deadline=deadline)
+    text, objects = render_chart(release, path, chart=str(chart), helm=params["helm"], deadline=deadline)
     return Outcome(message=f"{len(objects)} objects", values={"manifests": text, "count": len(objects)})
 
 

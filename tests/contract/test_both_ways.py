@@ -35,6 +35,20 @@ CHART = {
     "kubernetes_version": "v1.36.3",
     "timeout": 2,
 }
+COMPONENT = {
+    "name": "x",
+    "title": "X",
+    "namespace": "x",
+    "namespaces": [{"name": "x"}],
+    "resources": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}],
+}
+RENDERING = {
+    "definition": COMPONENT,
+    "pins": {},
+    "cache": "{directory}/{way}/charts",
+    "kubernetes_version": "v1.36.3",
+    "run_directory": "{directory}/{way}",
+}
 CREDENTIALS = {
     "secrets_file": "{directory}/{way}/none.yaml",
     "vault_password": "hunter2hunter2",
@@ -53,9 +67,20 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "helm is missing": ({"pins": {"x": {"chart": "x", "repository": "http://127.0.0.1:9/charts", "version": "1.0.0"}}, "helm": "/nonexistent/helm"}, {}),
         "not a pin": ({"pins": {"x": {"chart": "x"}}}, {}),
     },
+    "component_deliver": {
+        "no files": ({"definition": COMPONENT, "path": "{directory}/{way}/none", "kubeconfig": "/nonexistent/kubeconfig"}, {}),
+        "no path": ({"definition": COMPONENT, "kubeconfig": "/nonexistent/kubeconfig"}, {}),
+        "mistakes": ({"definition": {"name": "x"}, "path": "{directory}", "kubeconfig": "/nonexistent/kubeconfig"}, {}),
+    },
     "component_needs": {
         "nothing to wait for": ({"component": "x", "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
         "no cluster": ({"component": "x", "needs": ["y"], "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
+    },
+    "component_render": {
+        "rendered": ({**RENDERING, "tree": "{directory}/{way}/tree"}, {}),
+        "again": ({**RENDERING, "tree": "{directory}/{way}/tree"}, {}),
+        "in check mode": ({**RENDERING, "tree": "{directory}/{way}/other"}, CHECK),
+        "mistakes": ({**RENDERING, "tree": "{directory}/{way}/tree", "definition": {"name": "x", "charts": [{"pin": "y"}]}}, {}),
     },
     "component_report": {
         "ready": ({"component": "x", "state": "ready", "run_directory": "{directory}"}, {}),

@@ -5,20 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import tempfile
 from dataclasses import dataclass, replace
 
 from ansible_collections.trinode.platform.plugins.module_utils import command
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, InputError, RefusedError
-from ansible_collections.trinode.platform.plugins.module_utils.helm import failures
+from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, InputError
+from ansible_collections.trinode.platform.plugins.module_utils.helm import cache, failures
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
-
-_VERSION = re.compile(r"^v?\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$")
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True)
@@ -43,35 +37,22 @@ class Chart:
 
     def validate(self) -> None:
         """Raises InputError unless version, digest and repository are exact."""
-        if not _VERSION.match(self.version):
-            raise InputError(
-                f"{self.version!r} is not an exact version", where=f"chart {self.name}", hint="Pin one, such as 1.20.0; ranges change by themselves."
-            )
-        if self.digest and not _DIGEST.match(self.digest):
-            raise InputError(f"{self.digest!r} is not a digest", where=str(self), hint="Write sha256: and 64 hexadecimal digits: that of the .tgz file.")
+        cache.require_exact(self.version, self.digest, str(self))
+        if not self.name:
+            raise InputError("the chart has no name", where=self.repository, hint="Give the name that it has in its repository.")
         if not self.repository.startswith(("http://", "https://", "oci://")):
             raise InputError(f"{self.repository!r} is not a chart repository", where=str(self), hint="Give an http://, https:// or oci:// URL.")
 
 
-def fetch(chart: Chart, *, helm: str, cache: str, deadline: Deadline) -> str:
-    """The path of the chart's .tgz file in the cache; pulled when it is not there.
-
-    A file in the cache is used again without asking the repository, but its digest is checked when there is one.
-    """
+def fetch(chart: Chart, *, helm: str, cache_directory: str, deadline: Deadline) -> str:
+    """The path of the chart's .tgz file in the cache; pulled when it is not there. Its digest is checked each time when there is one."""
     chart.validate()
-    directory = os.path.join(os.path.expanduser(cache), _directory(chart.repository))
-    path = os.path.join(directory, f"{chart.name}-{chart.version}.tgz")
-    if os.path.exists(path):
-        if not chart.digest or _digest(path) == chart.digest:
-            return path
-        os.unlink(path)
-    try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".pull-") as temporary:
-            os.replace(_pull(chart, helm, temporary, deadline), path)
-    except OSError as error:
-        raise InputError(f"the chart cache cannot be written: {error.strerror}", where=directory) from error
-    return path
+
+    def pull(directory: str) -> str:
+        return _pull(chart, helm, directory, deadline)
+
+    name = f"{chart.name}-{chart.version}.tgz"
+    return cache.fetch(cache_directory, chart.repository, name, chart.digest, pull, what=str(chart), source=chart.repository)
 
 
 def helm_environment(directory: str) -> dict[str, str]:
@@ -94,22 +75,4 @@ def _pull(chart: Chart, helm: str, destination: str, deadline: Deadline) -> str:
     files = [name for name in os.listdir(destination) if name.endswith(".tgz")]
     if len(files) != 1:
         raise CommandError(f"helm pull left {len(files)} files", where=str(chart))
-    path = os.path.join(destination, files[0])
-    if chart.digest and (found := _digest(path)) != chart.digest:
-        raise RefusedError(
-            f"its digest is {found}, not {chart.digest}",
-            where=f"{chart} from {chart.repository}",
-            hint="The chart was published anew, or this is another repository's chart of that name. Look at what differs before you pin the new digest.",
-        )
-    return path
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _directory(repository: str) -> str:
-    """A directory name for a repository: readable, and different for different URLs."""
-    readable = re.sub(r"[^A-Za-z0-9.]+", "-", repository.partition("://")[2]).strip("-")
-    return f"{readable}-{hashlib.sha256(repository.encode()).hexdigest()[:8]}"
+    return os.path.join(destination, files[0])

@@ -42,7 +42,7 @@ def template_arguments(release: Release, chart_path: str, helm: str) -> list[str
     return argv
 
 
-def render(release: Release, chart_path: str, *, chart: str, helm: str, deadline: Deadline) -> tuple[str, list[manifests.Object]]:
+def render_chart(release: Release, chart_path: str, *, chart: str, helm: str, deadline: Deadline) -> tuple[str, list[manifests.Object]]:
     """The manifests as helm prints them, and the objects in them. ``chart`` names the chart in messages.
 
     Raises InputError for values that the chart's schema or its templates refuse, CommandError otherwise.

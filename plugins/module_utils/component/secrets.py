@@ -1,0 +1,41 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets among a component's values, so that they are never shown. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Keys that hold a secret itself, and not the name of one or of a key in one.
+_SECRET_KEY = re.compile(r"(?:password|passwd|token|private_?key|secret_?access_?key|client_?secret|api_?key)$", re.IGNORECASE)
+_SHORTEST = 6
+
+
+def hidden_values(definition: Any) -> list[str]:
+    """The texts in a definition that are secrets by the names of their keys: values of charts, and the given values of generated secrets."""
+    if not isinstance(definition, Mapping):
+        return []
+    found: list[str] = []
+    for chart in _dictionaries(definition.get("charts")):
+        found += _under_secret_keys(chart.get("values"))
+    for secret in _dictionaries(definition.get("generated_secrets")):
+        found += _under_secret_keys(secret.get("values"))
+    return [text for text in found if len(text) >= _SHORTEST]
+
+
+def _under_secret_keys(value: Any, *, secret: bool = False) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _under_secret_keys(entry, secret=bool(_SECRET_KEY.search(str(key))))
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _under_secret_keys(entry, secret=secret)
+    elif secret and isinstance(value, str):
+        yield value
+
+
+def _dictionaries(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component_render
+short_description: Render a component of the platform into a directory of files
+version_added: 1.0.0
+description:
+  - Renders all charts of a component at once and adds the component's own objects, namespaces and routes.
+  - Writes one object a file under names and in a form that stay, so that a version control system shows a list of changes. Files of objects that are
+    gone are removed.
+  - Secrets that hold something are written encrypted with Ansible Vault, and only when their content changes.
+  - Charts and files of manifests are fetched once into O(cache). When nothing has changed since the last time, C(helm) is not even started.
+author:
+  - trinode.platform contributors (@trinode)
+options:
+  definition:
+    description:
+      - The component, as the variable C(NAME_component) of its role describes it. C(docs/components/README.md) lists its keys.
+      - All mistakes in it are reported at once, before anything is done.
+    type: dict
+    required: true
+  pins:
+    description:
+      - Where each chart comes from, by the names that O(definition) uses. An entry has C(chart), C(repository), C(version) and C(digest), or for a file of
+        manifests C(url), C(version) and C(digest).
+    type: dict
+    required: true
+  mirror:
+    description:
+      - A repository to fetch from in place of all others. Files of manifests are then C(MIRROR/PIN-VERSION.yaml).
+    type: str
+    default: ""
+  cache:
+    description: Directory for what is fetched.
+    type: path
+    required: true
+  tree:
+    description: Directory with one directory for each component.
+    type: path
+    required: true
+  gateway:
+    description: The gateway that user interfaces are reached through. Empty where there is none; then no routes are made.
+    type: dict
+    default: {}
+    suboptions:
+      name:
+        description: Name of the C(Gateway).
+        type: str
+      namespace:
+        description: Its namespace.
+        type: str
+      domain:
+        description: The domain below which the interfaces are.
+        type: str
+  kubernetes_version:
+    description: Version of Kubernetes that charts see.
+    type: str
+    required: true
+  helm:
+    description: The program C(helm), version 3.
+    type: str
+    default: helm
+  temporary:
+    description: Write the files to a directory of the run instead of O(tree), as in check mode. Then nothing is reported as changed.
+    type: bool
+    default: false
+  run_directory:
+    description: Directory that lives as long as the run, from the lookup P(trinode.platform.run_directory#lookup).
+    type: path
+    required: true
+  vault_password:
+    description: Password of Ansible Vault for Secrets. Without one, a component that renders Secrets is refused.
+    type: str
+    default: ""
+  timeout:
+    description: Seconds after which the task gives up.
+    type: int
+    default: 300
+extends_documentation_fragment:
+  - trinode.platform.attributes
+  - trinode.platform.attributes.actiongroup_platform
+attributes:
+  check_mode:
+    support: full
+    details: The files are written to a directory of the run, and RV(path) names that one. O(tree) stays as it is.
+  diff_mode:
+    support: full
+    details: By file. Nothing of Secrets is shown.
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Render cert-manager
+  trinode.platform.component_render:
+    definition: "{{ cert_manager_component }}"
+    pins: "{{ trinode_pins | combine(trinode_charts, recursive=true) }}"
+    mirror: "{{ trinode_chart_mirror }}"
+    cache: "{{ trinode_chart_cache }}"
+    tree: "{{ trinode_tree }}"
+    gateway: "{{ trinode_gateway }}"
+    kubernetes_version: "{{ trinode_kubernetes_version }}"
+    run_directory: "{{ lookup('trinode.platform.run_directory') }}"
+    vault_password: "{{ lookup('trinode.platform.vault_password') }}"
+  register: rendered
+"""
+
+RETURN = r"""
+path:
+  description: The directory with the files.
+  type: str
+  returned: success
+  sample: /home/user/inventory/mine/cluster/platform/cert_manager
+revision:
+  description: A digest of all content.
+  type: str
+  returned: success
+  sample: 7c1e1ad2b5fb4dfc27e7e6c3bb9b32a1a8a4d0a5d6df9b14b9a2a8f7c3d1e0f9
+count:
+  description: Number of objects.
+  type: int
+  returned: success
+  sample: 53
+hooks:
+  description: How many of them are hooks.
+  type: int
+  returned: success
+  sample: 4
+versions:
+  description: The version of each pin.
+  type: dict
+  returned: success
+  sample: {cert-manager: v1.21.1}
+routes:
+  description: The user interfaces.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{title: Grafana, url: https://grafana.example.org, password: kubectl ...}]
+"""
+
+from typing import Any
+
+from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway
+from ansible_collections.trinode.platform.plugins.module_utils.component.render import Request, render
+from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "definition": {"type": "dict", "required": True},
+    "pins": {"type": "dict", "required": True},
+    "mirror": {"type": "str", "default": ""},
+    "cache": {"type": "path", "required": True},
+    "tree": {"type": "path", "required": True},
+    "gateway": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "name": {"type": "str"},
+            "namespace": {"type": "str"},
+            "domain": {"type": "str"},
+        },
+        "required_together": [("name", "namespace", "domain")],
+    },
+    "kubernetes_version": {"type": "str", "required": True},
+    "helm": {"type": "str", "default": "helm"},
+    "temporary": {"type": "bool", "default": False},
+    "run_directory": {"type": "path", "required": True},
+    "vault_password": {"type": "str", "default": "", "no_log": True},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def run(task: Task) -> Outcome:
+    params = task.params
+    request = Request(
+        **{name: params[name] for name in ("definition", "pins", "mirror", "cache", "tree", "kubernetes_version", "helm", "run_directory", "vault_password")},
+        gateway=Gateway(**params["gateway"]) if params["gateway"].get("name") else None,
+        temporary=task.check_mode or params["temporary"],
+    )
+    found = render(request, Deadline(params["timeout"]))
+    changes = () if params["temporary"] else found.changes
+    return Outcome(
+        changed=bool(changes),
+        message=f"{found.objects} objects" + (f", {len(changes)} files differ" if changes else ""),
+        diff=[{"before_header": change.name, "after_header": change.name, "before": change.before, "after": change.after} for change in changes],
+        values={
+            "path": found.path,
+            "revision": found.revision,
+            "count": found.objects,
+            "hooks": found.hooks,
+            "versions": dict(found.versions),
+            "routes": [dict(route) for route in found.routes],
+        },
+    )
+
+
+def main() -> None:
+    run_module(run, argument_spec=ARGUMENT_SPEC, hide=lambda params: hidden_values(params["definition"]))
+
+
+if __name__ == "__main__":
+    main()
