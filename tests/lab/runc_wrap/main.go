@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-const (
-	runc       = "/usr/bin/runc.real"
-	capability = "CAP_SYS_RESOURCE"
-)
+const capability = "CAP_SYS_RESOURCE"
+
+// runc is the real one; a build may set another path (-ldflags "-X main.runc=...").
+var runc = "/usr/bin/runc.real"
 
 type object = map[string]any
 

@@ -1,0 +1,3 @@
+module trinode.lab/balancer
+
+go 1.26
