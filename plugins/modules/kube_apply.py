@@ -9,11 +9,13 @@ module: kube_apply
 short_description: Apply many Kubernetes objects at once and wait until they are ready
 version_added: 0.1.0
 description:
-  - Applies objects by server-side apply with the field manager C(trinode), many at a time. Namespaces and custom resource definitions go first; the rest
-    follows as soon as the definitions are served.
-  - Answers that are worth another try (a webhook that is not ready, too many requests, an API server that restarts) are retried until O(timeout).
+  - Applies objects by server-side apply with the field manager C(trinode), many at a time. Each object goes as soon as what it needs is there, which is its
+    namespace and, for a custom resource, its kind. Whatever needs no new kind does not wait for custom resource definitions.
+  - Answers that are worth another try (a webhook that does not answer, too many requests, an API server that restarts) are retried until O(timeout). Objects
+    that a webhook holds up are put off. Everything else is applied, and what it brings is waited for meanwhile.
   - Then waits until what was applied is ready (Deployments, DaemonSets, StatefulSets, Jobs, Pods, APIServices, definitions and custom resources), and gives
     up early when something will not become ready, such as an image that cannot be pulled, a container that keeps crashing, or a failed Job.
+  - Keys of maps that hold C(null) are left out, as server-side apply refuses them.
 author:
   - trinode.platform contributors (@trinode)
 options:
@@ -27,7 +29,7 @@ options:
     elements: dict
     default: []
   files:
-    description: Files with YAML text, on the controller.
+    description: Files with YAML text, on the controller. Of a directory, all files below it that end in C(.yaml), C(.yml) or C(.json).
     type: list
     elements: path
     default: []
@@ -36,13 +38,57 @@ options:
     type: str
     default: default
   force_conflicts:
-    description: Take over fields that another field manager owns. Without it such fields are reported, and the object is left as it is.
+    description:
+      - Take over fields that another field manager owns, and objects that are members of another ApplySet. Without it such fields and objects are reported,
+        and the object is left as it is.
     type: bool
     default: false
   wait:
     description: Wait until the objects are ready.
     type: bool
     default: true
+  await_kinds:
+    description:
+      - Hold custom resources whose kind is neither served nor defined by one of the objects until somebody serves it, such as an operator that makes its
+        definitions when it runs. Without it such objects are refused before anything is touched.
+    type: bool
+    default: false
+  servers:
+    description:
+      - The cluster's API servers, as addresses or URLs, to spread the requests over. The trust and the credentials in O(kubeconfig) hold for them.
+        Those that are not healthy are left out, and what one does not answer is asked of another. Empty asks the one server that O(kubeconfig) names.
+    type: list
+    elements: str
+    default: []
+  apply_set:
+    description:
+      - The objects are the members of this ApplySet (KEP-3659). Its parent is a ConfigMap, which is made when it is missing; members carry a label that
+        names the set.
+      - The parent also records how each object was left, so that an object that is still so need not be sent again. Secrets are always sent.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the parent.
+        type: str
+        required: true
+      namespace:
+        description: Namespace of the parent. It may be one of the objects.
+        type: str
+        required: true
+  prune:
+    description:
+      - Delete members of O(apply_set) that are not among the objects any more. Custom resource definitions, namespaces, volumes and their claims, and
+        custom resources that hold data (of Rook Ceph, CloudNativePG and the Redis operator) are kept, and so is what has the annotation
+        C(trinode.dev/prune=disabled), C(helm.sh/resource-policy=keep) or Argo CD's sync option C(Prune=false).
+    type: bool
+    default: false
+  prune_protected:
+    description:
+      - Protected members that may be deleted all the same, by kind (V(CustomResourceDefinition)) or one by one (V(Namespace/old),
+        V(PersistentVolumeClaim/databases/data-0)).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - trinode.platform.kubernetes
   - trinode.platform.attributes
@@ -78,11 +124,21 @@ EXAMPLES = r"""
           name: monitoring
           labels:
             pod-security.kubernetes.io/enforce: privileged
+
+- name: Everything in a directory, and nothing that is not there any more
+  trinode.platform.kube_apply:
+    kubeconfig: "{{ trinode_kubeconfig }}"
+    servers: "{{ trinode_endpoints }}"
+    files: [rendered/monitoring]
+    apply_set:
+      name: monitoring
+      namespace: monitoring
+    prune: true
 """
 
 RETURN = r"""
 objects:
-  description: What happened to each object, in the order given.
+  description: What happened to each object, in the order given; then the members of the set that were not among them.
   type: list
   elements: dict
   returned: success
@@ -100,7 +156,7 @@ objects:
       description: Its name.
       type: str
     action:
-      description: One of V(created), V(changed), V(unchanged).
+      description: One of V(created), V(changed), V(unchanged), V(pruned), and V(kept) for a protected member that is not wanted any more.
       type: str
 errors:
   description: The objects that could not be applied, when more than one was tried (C(kind), C(namespace), C(name), C(error)).
@@ -111,13 +167,14 @@ errors:
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
-from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, diff, manifests
+from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, diff, manifests, sources
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import MissingKubeconfigError, connect
+from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Action, Applied, ApplySet, Request
+from ansible_collections.trinode.platform.plugins.module_utils.kube.wanted import Source
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -130,32 +187,31 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "namespace": {"type": "str", "default": "default"},
     "force_conflicts": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
+    "await_kinds": {"type": "bool", "default": False},
+    "servers": {"type": "list", "elements": "str", "default": []},
+    "apply_set": {"type": "dict", "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}}},
+    "prune": {"type": "bool", "default": False},
+    "prune_protected": {"type": "list", "elements": "str", "default": []},
 }
 
 
 def run(task: Task) -> Outcome:
     objects = _objects(task)
-    return _outcome(_applied(task, objects))
+    return _outcome(task, _applied(task, objects))
 
 
-def _objects(task: Task) -> list[manifests.Object]:
-    documents: list[Any] = [*manifests.parse(task.params["manifests"]), *task.params["objects"]]
-    for path in task.params["files"]:
-        try:
-            with open(path, encoding="utf-8") as file:
-                documents += manifests.parse(file.read(), source=path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the file cannot be read: {error}", where=path) from error
-    return manifests.normalise(documents)
+def _objects(task: Task) -> list[Source]:
+    texts = [*sources.split(task.params["manifests"]), *sources.read(task.params["files"])]
+    return [*texts, *manifests.normalise(task.params["objects"], source="objects")]
 
 
-def _applied(task: Task, objects: Sequence[manifests.Object]) -> list[apply.Applied]:
-    if not objects:
+def _applied(task: Task, objects: Sequence[Source]) -> list[Applied]:
+    if not objects and not task.params["apply_set"]:
         return []
     deadline = Deadline(task.params["timeout"])
-    request = apply.Request(namespace=task.params["namespace"], force=task.params["force_conflicts"], dry_run=task.check_mode, wait=task.params["wait"])
+    request = _request(task)
     try:
-        client = connect(task.params["kubeconfig"], task.params["context"], deadline)
+        client = connect(task.params["kubeconfig"], task.params["context"], deadline, task.params["servers"])
         if task.check_mode:
             client.get("/version")
     except MissingKubeconfigError:
@@ -171,14 +227,32 @@ def _applied(task: Task, objects: Sequence[manifests.Object]) -> list[apply.Appl
         client.close()
 
 
-def _outcome(results: Sequence[apply.Applied]) -> Outcome:
+def _request(task: Task) -> Request:
+    params = task.params
+    wanted = params["apply_set"]
+    return Request(
+        namespace=params["namespace"],
+        force=params["force_conflicts"],
+        dry_run=task.check_mode,
+        wait=params["wait"],
+        await_kinds=params["await_kinds"],
+        apply_set=ApplySet(wanted["name"], wanted["namespace"]) if wanted else None,
+        prune=params["prune"],
+        prune_protected=tuple(params["prune_protected"]),
+    )
+
+
+def _outcome(task: Task, results: Sequence[Applied]) -> Outcome:
     counts = Counter(result.action for result in results)
-    summary = ", ".join(f"{counts[action]} {action}" for action in ("created", "changed", "unchanged") if counts[action])
-    changed = [result for result in results if result.action != "unchanged"]
+    summary = ", ".join(f"{counts[action]} {action}" for action in get_args(Action) if counts[action])
+    changed = [result for result in results if result.action not in ("unchanged", "kept")]
+    kept = [str(result.key) for result in results if result.action == "kept"]
+    if kept:
+        task.warn(f"Not wanted any more, and protected from being pruned: {', '.join(kept)}. Name them in prune_protected to have them deleted.")
     return Outcome(
         changed=bool(changed),
         message=f"{len(results)} objects: {summary or 'none'}",
-        diff=[diff.difference(result.key, result.before, result.after) for result in changed],
+        diff=[diff.difference(result.key, result.before, result.after) for result in changed] if task.diff_mode else None,
         values={
             "objects": [
                 {"api_version": item.key.api_version, "kind": item.key.kind, "namespace": item.key.namespace, "name": item.key.name, "action": item.action}
@@ -189,7 +263,12 @@ def _outcome(results: Sequence[apply.Applied]) -> Outcome:
 
 
 def main() -> None:
-    run_module(run, argument_spec=ARGUMENT_SPEC, required_one_of=[("manifests", "objects", "files")])
+    run_module(
+        run,
+        argument_spec=ARGUMENT_SPEC,
+        required_one_of=[("manifests", "objects", "files", "apply_set")],
+        required_if=[("prune", True, ["apply_set"])],
+    )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def read(client: Client, applied: ApplySet, deadline: Deadline | None = None) ->
     )
 
 
-def announce(client: Client, applied: ApplySet, parent: Parent | None, kinds: Iterable[GroupKind], namespaces: Iterable[str], deadline: Deadline) -> Parent:
+def announce(client: Client, applied: ApplySet, parent: Parent | None, deadline: Deadline, *, kinds: Iterable[GroupKind], namespaces: Iterable[str]) -> Parent:
     """Before members are touched: the parent names their kinds and namespaces besides those that it names already. Written only where it does not yet."""
     known = parent or Parent()
     wider = Parent(known.kinds | set(kinds), known.namespaces | set(namespaces), known.record, known.data, known.labels)

@@ -5,13 +5,13 @@
 
 The engine's interface for modules and for the delivery of components::
 
-    objects = sources.read(paths)            # files and directories -> [Manifest]: text that is parsed only when it must be
-    objects += sources.split(text)           # the same of a text; plain dictionaries may stand among them
+    objects = sources.read(paths)  # files and directories -> [Manifest]: text that is parsed only when it must be
+    objects += sources.split(text)  # the same of a text; plain dictionaries may stand among them
     client = connect(kubeconfig, context, deadline, servers=("https://192.0.2.11:6443", ...))
     request = Request(apply_set=ApplySet("trinode-component-cilium", "kube-system", data={"revision": "..."}), prune=True)
-    results = apply.apply(client, objects, request, deadline)     # [Applied], also for what was pruned
-    results = removal.remove_set(client, request, deadline)       # the end of a set: every member, then its parent
-    parent = applyset.read(client, request.apply_set)             # applyset.Parent, or None: its data, its members' kinds
+    results = apply.apply(client, objects, request, deadline)  # [Applied], also for what was pruned
+    results = removal.remove_set(client, request, deadline)  # the end of a set: every member, then its parent
+    parent = applyset.read(client, request.apply_set)  # applyset.Parent, or None: its data, its members' kinds
 
 With an ``apply_set``, an object that is on the server as it was last applied is not sent again; its ``Applied`` then has only apiVersion, kind and metadata.
 Text (``Manifest``) of such objects is not even parsed, which is most of the time that a big re-apply would take.

@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 def retried(call: Callable[[], Answer], deadline: Deadline, where: str, *, tries: int | None = None) -> Answer:
     """Call until it succeeds, is refused for good, or the deadline passes. Pauses grow from 0.2 s to 5 s, with jitter, or are what the server asks for.
 
-    With ``tries``, the error itself is raised after so many.
+    With ``tries``, the error itself is raised after so many, and at once when a webhook does not answer: that takes a service, not a moment.
     """
     pause, tried = FIRST_PAUSE, 0
     while True:
@@ -30,7 +30,9 @@ def retried(call: Callable[[], Answer], deadline: Deadline, where: str, *, tries
             return call()
         except (ApiError, ApiUnreachable) as error:
             tried += 1
-            if (isinstance(error, ApiError) and not error.temporary) or tried == tries:
+            if isinstance(error, ApiError) and (not error.temporary or (tries is not None and error.webhook_unanswered)):
+                raise
+            if tried == tries:
                 raise
             asked = error.retry_after if isinstance(error, ApiError) else 0.0
             if deadline.remaining <= max(pause, asked):

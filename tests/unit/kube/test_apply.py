@@ -12,21 +12,15 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
-from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, diff
+from ansible_collections.trinode.platform.plugins.module_utils.kube import diff, waves
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable, from_status
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key
+from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 
 
 def thing(kind: str, name: str = "x", **metadata: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, **metadata}}
-
-
-def test_namespaces_and_definitions_first_then_what_others_refer_to_and_webhooks_last() -> None:
-    kinds = ["ValidatingWebhookConfiguration", "Deployment", "Namespace", "ServiceAccount", "Service", "CustomResourceDefinition", "Secret"]
-    first, rest = apply._waves([thing(kind) for kind in kinds])
-    assert [item["kind"] for item in first] == ["Namespace", "CustomResourceDefinition"]
-    assert [item["kind"] for item in rest] == ["ServiceAccount", "Secret", "Service", "Deployment", "ValidatingWebhookConfiguration"]
 
 
 RESOURCES = {("v1", "ConfigMap"): Resource("v1", "ConfigMap", "configmaps", True), ("v1", "Node"): Resource("v1", "Node", "nodes", False)}
@@ -43,8 +37,10 @@ RESOURCES = {("v1", "ConfigMap"): Resource("v1", "ConfigMap", "configmaps", True
     ],
 )
 def test_where_objects_go(item: dict[str, Any], namespace: str | None) -> None:
-    placed = apply.placed(item, RESOURCES, {("v1", "Gear"): True, ("v1", "Wheel"): False}, "ours")
-    assert placed["metadata"].get("namespace") == namespace
+    defined = {("v1", "Gear"): True, ("v1", "Wheel"): False}
+    kind = (item["apiVersion"], item["kind"])
+    there = waves.placed(item, RESOURCES.get(kind), defined.get(kind), "ours")
+    assert there["metadata"].get("namespace") == namespace
 
 
 def failing(*errors: Exception) -> Callable[[], str]:
@@ -60,18 +56,18 @@ def failing(*errors: Exception) -> Callable[[], str]:
 
 def test_what_is_temporary_is_tried_again() -> None:
     webhook = ApiError('failed calling webhook "x": connection refused', code=500)
-    assert apply._retried(failing(ApiUnreachable("away"), ApiError("busy", code=429, retry_after=0.1), webhook), Deadline(10), "here") == "done"
+    assert retried(failing(ApiUnreachable("away"), ApiError("busy", code=429, retry_after=0.1), webhook), Deadline(10), "here") == "done"
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
 def test_what_is_refused_is_not_tried_again(code: int) -> None:
     with pytest.raises(ApiError):
-        apply._retried(failing(ApiError("no", code=code)), Deadline(10), "here")
+        retried(failing(ApiError("no", code=code)), Deadline(10), "here")
 
 
 def test_retries_end_with_the_deadline_and_say_why() -> None:
     with pytest.raises(DeadlineExceeded, match=r"here: webhook away \(tried until the time of 1 s was over\)"):
-        apply._retried(failing(*[ApiError("webhook away", code=503) for _ in range(99)]), Deadline(1), "here")
+        retried(failing(*[ApiError("webhook away", code=503) for _ in range(99)]), Deadline(1), "here")
 
 
 def test_conflicts_of_fields_are_final_and_races_are_not() -> None:
