@@ -63,6 +63,8 @@ VARIANTS: Mapping[str, Variant] = {
         {
             "trinode_load_balancer_addresses": ["192.0.2.200-192.0.2.219", "192.0.2.224/28"],
             "trinode_acme_email": "admin@example.org",
+            "istio_mode": "sidecar",
+            "istio_gateway_address": "192.0.2.200",
         }
     ),
     # The few components without which nothing works; what is made for others must be gone.
@@ -92,6 +94,8 @@ _FREE_KEYS = {
 # Say why; a key that is only believed to exist does not belong here.
 KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
     "cilium": {"socketLB.hostNamespaceOnly": "a comment in values.yaml describes it"},
+    "istiod": {"profile": "templates/zzz_profile.yaml merges the profile of this name"},
+    "istio-cni": {"profile": "templates/zzz_profile.yaml merges the profile of this name"},
     "kube-prometheus-stack": {
         "alertmanager.alertmanagerSpec.configSecret": "a comment in values.yaml describes it",
         "kube-state-metrics.resources": "values of the chart kube-state-metrics",
