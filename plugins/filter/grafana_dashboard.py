@@ -74,7 +74,7 @@ def grafana_dashboard(description: Mapping[str, Any]) -> str:
         "templating": {"list": [_data_source(), *(_variable(variable) for variable in description.get("variables", []))]},
         "panels": _laid_out([_panel(panel, description["title"]) for panel in description["panels"]]),
     }
-    return json.dumps(model, sort_keys=True)
+    return json.dumps(model, indent=2, sort_keys=True)
 
 
 def _data_source() -> dict[str, Any]:
