@@ -7,96 +7,22 @@ from __future__ import annotations
 
 import glob
 import json
-import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kube_objects import WIDGETS, actions, apply, config_map, deployment
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import discover
-from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
-from ansible_collections.trinode.platform.plugins.modules import kube_apply
 from ansible_collections.trinode.platform.tests.contract import api_server
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    hyper = api_server.find_hyper()
-    if hyper is None:
-        pytest.skip("no kube-apiserver: run `tests/lab/lab build`, or set TRINODE_HYPER")
-    with api_server.running(hyper, tmp_path_factory.mktemp("api")) as path:
-        yield path
-
-
-@pytest.fixture
-def client(kubeconfig: Path) -> Iterator[kube_client.Client]:
-    connected = kube_client.connect(str(kubeconfig), deadline=Deadline(60))
-    yield connected
-    connected.close()
-
-
-@pytest.fixture
-def namespace(client: kube_client.Client, request: pytest.FixtureRequest) -> str:
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:60].strip("-")
-    client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    return name
-
-
-def apply(kubeconfig: Path, *, check: bool = False, warnings: list[str] | None = None, **params: Any) -> Outcome:
-    defaults = {name: option.get("default") for name, option in kube_apply.ARGUMENT_SPEC.items()}
-    heard = warnings if warnings is not None else []
-    return kube_apply.run(Task({**defaults, "kubeconfig": str(kubeconfig), "timeout": 60, **params}, check_mode=check, diff_mode=True, warn=heard.append))
-
-
-def actions(outcome: Outcome) -> dict[str, str]:
-    return {item["name"]: item["action"] for item in outcome.values["objects"]}
-
-
-def config_map(name: str, **data: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
-
-
-def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "registry.example/main:1"}]}},
-        },
-    }
-
-
-WIDGETS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.example.org"},
-    "spec": {
-        "group": "example.org",
-        "scope": "Namespaced",
-        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}},
-            }
-        ],
-    },
-}
 
 
 def test_created_unchanged_changed(kubeconfig: Path, namespace: str) -> None:

@@ -66,10 +66,13 @@ class _Run:
         )
         existing = Existing(self._client, work.send, resources, self._deadline)
         sender = Sender(self._client, self._request, resources, existing, self._deadline)
+        early: dict[Key, Applied] = {}
         if self._set and not self._request.dry_run:
-            self._require_namespace(self._set, work, sender, existing)
+            early = self._require_namespace(self._set, work, sender, existing)
             parent = applyset.announce(self._client, self._set, found, self._deadline, kinds=_kinds(work.order), namespaces=_namespaces(work.order))
-        landed = Flight(self._client, sender, plan(work.send.values(), resources, work.defined), self._deadline, dry_run=self._request.dry_run).fly()
+        steps = plan([wanted for key, wanted in work.send.items() if key not in early], resources, work.defined)
+        landed = Flight(self._client, sender, steps, self._deadline, dry_run=self._request.dry_run).fly()
+        landed.applied |= early
         return self._settle(work, landed, sender, parent, members)
 
     def _observe(self) -> tuple[Resources, applyset.Parent | None]:
@@ -92,11 +95,12 @@ class _Run:
                 hint="Install the component that brings the definition first, or correct apiVersion and kind.",
             )
 
-    def _require_namespace(self, wanted: ApplySet, work: Sorted, sender: Sender, existing: Existing) -> None:
+    def _require_namespace(self, wanted: ApplySet, work: Sorted, sender: Sender, existing: Existing) -> dict[Key, Applied]:
         """The parent is the first object of a set; its namespace, if it is among the objects and new, has to be there before."""
         key = Key("v1", "Namespace", "", wanted.namespace)
-        if key in work.send and existing.read(key) is None:
-            retried(lambda: sender.send(work.send[key]), self._deadline, str(key))
+        if key not in work.send or existing.read(key) is not None:
+            return {}
+        return {key: retried(lambda: sender.send(work.send[key]), self._deadline, str(key))}
 
     def _settle(self, work: Sorted, landed: Landed, sender: Sender, parent: applyset.Parent, members: Mapping[applyset.Place, Object]) -> list[Applied]:
         """After the flight: what was put off, prune, record, wait."""

@@ -49,27 +49,31 @@ PROTECTED = frozenset(
 
 @dataclass(frozen=True)
 class Leaving:
-    """The members that are not wanted any more: those to delete, and those that are protected."""
+    """The members that are not wanted any more: those to delete, those that are protected, and those that are being deleted already."""
 
     go: tuple[Object, ...]
     kept: tuple[Object, ...]
+    going: tuple[Object, ...] = ()
 
 
 def leaving(members: Mapping[Place, Object], wanted: Iterable[Key], uids: Collection[str], named: Collection[str]) -> Leaving:
     """``members`` as applyset.members lists them. An object is wanted whatever the version of its kind, and also when one of ``uids`` is its own:
 
-    some objects are served under two groups, and one that has moved is still the same. ``named`` are protected ones that may go. Those that are being
-    deleted already are passed over.
+    some objects are served under two groups, and one that has moved is still the same. ``named`` are protected ones that may go.
     """
     places = {place(key) for key in wanted}
     go: list[Object] = []
     kept: list[Object] = []
+    going: list[Object] = []
     for where, member in sorted(members.items()):
         metadata = member["metadata"]
-        if where in places or metadata.get("uid") in uids or metadata.get("deletionTimestamp"):
+        if where in places or metadata.get("uid") in uids:
+            continue
+        if metadata.get("deletionTimestamp"):
+            going.append(member)
             continue
         (kept if protected(member) and not _named(key_of(member), named) else go).append(member)
-    return Leaving(tuple(go), tuple(kept))
+    return Leaving(tuple(go), tuple(kept), tuple(going))
 
 
 def protected(member: Mapping[str, Any]) -> bool:

@@ -50,7 +50,9 @@ def remove_set(client: Client, request: Request, deadline: Deadline) -> list[App
 
 
 def delete(client: Client, leaving: prune.Leaving, resources: Resources, deadline: Deadline, *, dry_run: bool, gone: bool) -> list[Applied]:
-    """Delete ``leaving.go`` in groups that have an order; with ``gone`` wait after each until all have left, else only where a later group depends on it.
+    """Delete ``leaving.go`` in groups that have an order; with ``gone`` wait after each until all have left, also those that
+
+    were being deleted before; without it only where a later group depends on it.
 
     Returns what was pruned (with the object as it was) and what is kept.
     """
@@ -64,6 +66,8 @@ def delete(client: Client, leaving: prune.Leaving, resources: Resources, deadlin
             results += list(pool.map(lambda member: _delete_one(client, member, resources, deadline, dry_run=dry_run), members))
         if not dry_run and (gone or (rank == 0 and rank != _rank(rows[-1]))):
             _await_gone(client, members, resources, deadline)
+    if not dry_run and gone and leaving.going:
+        _await_gone(client, leaving.going, resources, deadline)
     return results + [Applied(key_of(member), "kept", member, member) for member in leaving.kept]
 
 
@@ -84,9 +88,10 @@ def _delete_one(client: Client, member: Object, resources: Resources, deadline: 
     before = member
     try:
         before = retried(lambda: client.get(path, deadline=deadline), deadline, str(key))
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": member["metadata"]["uid"]}}
-        params = {"dryRun": "All"} if dry_run else {}
-        retried(lambda: client.request("DELETE", path, body, params=params, deadline=deadline), deadline, str(key))
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": member["metadata"]["uid"]}}
+        if dry_run:
+            options["dryRun"] = ["All"]  # in the query it would not be heard: the body is what counts
+        retried(lambda: client.request("DELETE", path, options, deadline=deadline), deadline, str(key))
     except ApiError as error:
         if not error.not_found and error.code != 409:
             raise PlatformError(f"it could not be deleted: {error.what}", where=str(key), hint=error.hint) from error
