@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""The inventory of a scenario: the machines of the cluster that TRINODE_MOLECULE_CLUSTER names, and the component of the scenario with all that it needs.
+
+    kind (default)   the cluster of tests/kind/kind
+    lab              the lab that stands, with a cluster on it (make demo)
+    a path           the kubeconfig of any cluster; charts come from where users' do
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def main() -> None:
+    scenario = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
+    nodes, variables = cluster(os.environ.get("TRINODE_MOLECULE_CLUSTER") or "kind")
+    machines = {node["name"]: {"machine_address": node["address"], "machine_role": "controlplane" if node["control_plane"] else "worker"} for node in nodes}
+    inventory = {
+        "all": {"vars": {"ansible_connection": "local", **variables}},
+        "machines": {"hosts": list(machines)},
+        "components": {"hosts": [] if scenario == "default" else with_needs(scenario)},
+        "_meta": {"hostvars": machines},
+    }
+    sys.stdout.write(json.dumps(inventory, indent=2))
+
+
+def cluster(chosen: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Nodes with name, address and control_plane, and the cluster's settings. Both are empty while there is no cluster."""
+    if chosen == "kind":
+        facts = answer("tests/kind/kind", "status", "--json")
+        return (facts["nodes"], kind_variables(facts)) if facts else ([], {})
+    if chosen == "lab":
+        facts = answer("tests/lab/lab", "inventory")
+        return lab(facts) if facts else ([], {})
+    return existing(chosen)
+
+
+def kind_variables(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "trinode_cluster_name": facts["name"],
+        "trinode_kubernetes_version": facts["kubernetes_version"],
+        "trinode_kubeconfig": facts["kubeconfig"],
+        "trinode_directory": facts["state"],
+        "trinode_chart_mirror": facts["charts"],
+        "trinode_chart_cache": f"{facts['state']}/chart-cache",
+        # There is no KubePrism.
+        "cilium_values": {"k8sServiceHost": facts["api_host"], "k8sServicePort": facts["api_port"]},
+    }
+
+
+def lab(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    nodes = [{"name": machine["name"], "address": machine["address"], "control_plane": True} for machine in facts["machines"]]
+    directory = f"{facts['state']}/cluster"
+    return nodes, {
+        "trinode_cluster_name": facts["name"],
+        "trinode_kubernetes_version": facts["versions"]["kubernetes"],
+        "trinode_directory": directory,
+        "trinode_kubeconfig": f"{directory}/kubeconfig",
+        "trinode_chart_mirror": facts["charts"],
+        "trinode_chart_cache": f"{facts['state']}/chart-cache",
+    }
+
+
+def existing(kubeconfig: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    # Only here, so that the others need no client.
+    from kubernetes import client, config  # noqa: PLC0415
+
+    api = config.new_client_from_config(config_file=kubeconfig)
+    name = config.list_kube_config_contexts(config_file=kubeconfig)[1]["context"]["cluster"]
+    nodes = [
+        {
+            "name": node.metadata.name,
+            "address": next(entry.address for entry in node.status.addresses if entry.type == "InternalIP"),
+            "control_plane": "node-role.kubernetes.io/control-plane" in node.metadata.labels,
+        }
+        for node in client.CoreV1Api(api).list_node().items
+    ]
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return nodes, {
+        "trinode_cluster_name": name,
+        "trinode_kubernetes_version": client.VersionApi(api).get_code().git_version,
+        "trinode_kubeconfig": str(Path(kubeconfig).expanduser().absolute()),
+        "trinode_directory": str(Path(state).expanduser() / "trinode-molecule" / name),
+    }
+
+
+def answer(*command: str) -> dict[str, Any]:
+    """What a command of the tests prints as JSON; empty when it says that nothing stands."""
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.stderr.write(result.stderr)
+        return {}
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def with_needs(component: str) -> list[str]:
+    """The component and, before it, everything that it needs, by the defaults of the roles."""
+    found: list[str] = []
+
+    def add(name: str) -> None:
+        defaults = yaml.safe_load((ROOT / "roles" / name / "defaults" / "main.yml").read_text())
+        for needed in defaults[f"{name}_needs"]:
+            add(needed)
+        if name not in found:
+            found.append(name)
+
+    add(component)
+    return found
+
+
+if __name__ == "__main__":
+    main()
