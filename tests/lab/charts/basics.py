@@ -33,9 +33,8 @@ def gateway_api(version: str) -> list[Object]:
         "UDPRoute/udproutes Ns v1*,v1alpha2(not served)",
     )
     annotations = {"gateway.networking.k8s.io/bundle-version": f"v{version}", "gateway.networking.k8s.io/channel": "standard"}
-    approved = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/2997"}
     for kind in kinds:
-        kind["metadata"]["annotations"] = {**annotations, **approved}
+        kind["metadata"]["annotations"].update(annotations)
     name = "safe-upgrades.gateway.networking.k8s.io"
     # As the real one: no definitions of the experimental channel over these.
     group = "has(object.spec.group) && object.spec.group == 'gateway.networking.k8s.io'"

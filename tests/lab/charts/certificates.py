@@ -29,14 +29,60 @@ _CERT_MANAGER: dict[str, Any] = {
     "podDisruptionBudget": {"enabled": False},
 }
 # Unknown keys are refused by the real chart; these are its others.
-_OTHERS = (
-    "acmesolver affinity approveSignerNames automountServiceAccountToken clusterResourceNamespace containerSecurityContext creator deploymentAnnotations"
-    " disableAutoApproval dns01RecursiveNameservers dns01RecursiveNameserversOnly enableCertificateOwnerRef enableServiceLinks enabled extraArgs"
-    " extraContainers extraEnv extraObjects featureGates fullnameOverride hostAliases http_proxy https_proxy image imageNamespace imageRegistry ingressShim"
-    " livenessProbe maxConcurrentChallenges nameOverride namespace networkPolicy no_proxy nodeSelector podAnnotations podDnsConfig podDnsPolicy podLabels"
-    " resources runtimeClassName securityContext serviceAccount serviceAnnotations serviceIPFamilies serviceIPFamilyPolicy serviceLabels strategy"
-    " tolerations topologySpreadConstraints volumeMounts volumes hostUsers"
-).split()
+_OTHERS = [
+    "acmesolver",
+    "affinity",
+    "approveSignerNames",
+    "automountServiceAccountToken",
+    "clusterResourceNamespace",
+    "containerSecurityContext",
+    "creator",
+    "deploymentAnnotations",
+    "disableAutoApproval",
+    "dns01RecursiveNameservers",
+    "dns01RecursiveNameserversOnly",
+    "enableCertificateOwnerRef",
+    "enableServiceLinks",
+    "enabled",
+    "extraArgs",
+    "extraContainers",
+    "extraEnv",
+    "extraObjects",
+    "featureGates",
+    "fullnameOverride",
+    "hostAliases",
+    "http_proxy",
+    "https_proxy",
+    "image",
+    "imageNamespace",
+    "imageRegistry",
+    "ingressShim",
+    "livenessProbe",
+    "maxConcurrentChallenges",
+    "nameOverride",
+    "namespace",
+    "networkPolicy",
+    "no_proxy",
+    "nodeSelector",
+    "podAnnotations",
+    "podDnsConfig",
+    "podDnsPolicy",
+    "podLabels",
+    "resources",
+    "runtimeClassName",
+    "securityContext",
+    "serviceAccount",
+    "serviceAnnotations",
+    "serviceIPFamilies",
+    "serviceIPFamilyPolicy",
+    "serviceLabels",
+    "strategy",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumeMounts",
+    "volumes",
+    "hostUsers",
+]
 
 
 def _cert_manager(version: str) -> list[Part]:
@@ -113,7 +159,7 @@ def _sealed_secrets(version: str) -> list[Part]:
 
 def _closed() -> dict[str, Any]:
     made = schema(_CERT_MANAGER)
-    made["properties"].update(dict.fromkeys(_OTHERS, {}))
+    made["properties"].update({key: {} for key in _OTHERS})
     return {**made, "additionalProperties": False}
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 _KIND = re.compile(r"(?P<kind>\w+)/(?P<plural>\w+) (?P<scope>Ns|Cl) (?P<versions>\S.*)")
 
+# The API server wants it of definitions in Kubernetes' own groups.
+_APPROVED = {"api-approved.kubernetes.io": "unapproved, a double"}
+
 
 def definitions(group: str, kinds: str) -> list[dict[str, Any]]:
     """The definitions of ``kinds``: "Kind/plural Ns v1*,v1beta1(not served); ...". Ns or Cl is the scope, * marks the version that is stored."""
@@ -21,7 +24,7 @@ def _definition(group: str, entry: str) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
+        "metadata": {"name": f"{plural}.{group}", "annotations": dict(_APPROVED) if group.endswith(".k8s.io") else {}},
         "spec": {
             "group": group,
             "scope": {"Ns": "Namespaced", "Cl": "Cluster"}[match["scope"]],

@@ -10,7 +10,8 @@ from programs import NAMESPACE, Operator, Program, Rule, child, condition, parts
 
 _POSTGRES = definitions(
     "postgresql.cnpg.io",
-    "Backup/backups Ns v1*; ClusterImageCatalog/clusterimagecatalogs Cl v1*; Cluster/clusters Ns v1*; DatabaseRole/databaseroles Ns v1*; Database/databases Ns v1*;"
+    "Backup/backups Ns v1*; ClusterImageCatalog/clusterimagecatalogs Cl v1*; Cluster/clusters Ns v1*;"
+    "DatabaseRole/databaseroles Ns v1*; Database/databases Ns v1*;"
     "FailoverQuorum/failoverquorums Ns v1*; ImageCatalog/imagecatalogs Ns v1*; Pooler/poolers Ns v1*; Publication/publications Ns v1*;"
     "ScheduledBackup/scheduledbackups Ns v1*; Subscription/subscriptions Ns v1*",
 )
@@ -195,6 +196,7 @@ def _redis_operator(version: str) -> list[Part]:
     common: dict[str, Any] = {
         "ports": [8081, 8080],
         "slug": "redis-operator",
+        "labels": {"name": "redis-operator"},
         "account": "{{ .Values.serviceAccountName }}",
         "replicas": "{{ .Values.replicas }}",
     }

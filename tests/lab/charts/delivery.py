@@ -49,15 +49,14 @@ def _argo_cd(version: str) -> list[Part]:
         ],
         objects=[password],
     )
+    kind = "{{ ternary `Deployment` `StatefulSet` .Values.controller.dynamicClusterDistribution }}"
     ha = "(index .Values `redis-ha`).enabled"
     return [
         Part("definitions", _ARGO, ".Values.crds.install"),
         Part("configuration", [_configuration(name) for name in ("argocd-cm", "argocd-rbac-cm", "argocd-cmd-params-cm")]),
         Part("secret", [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "argocd-secret", "namespace": NAMESPACE}}]),
         *parts(
-            program(
-                "application-controller", "controller", [8082], {f"{n}-application-controller-metrics": {8082: 8082}}, kind="StatefulSet", operator=operator
-            ),
+            program("application-controller", "controller", [8082], {f"{n}-application-controller-metrics": {8082: 8082}}, kind=kind, operator=operator),
             program("repo-server", "repoServer", [8081, 8084], {f"{n}-repo-server": {8081: 8081}}),
             program("server", "server", [8080, 8083], {f"{n}-server": {80: 8080, 443: 8080}}, answers=_ARGO_ANSWERS),
             program("applicationset-controller", "applicationSet", [8080, 7000], {f"{n}-applicationset-controller": {7000: 7000}}),
@@ -69,7 +68,7 @@ def _argo_cd(version: str) -> list[Part]:
             ),
             program("redis-ha-haproxy", "redis", [6379], {f"{n}-redis-ha-haproxy": {6379: 6379}}, when=ha, image="docker.io/library/haproxy:3.0.8-alpine"),
         ),
-        Part("redis-secret-init", job(f"{n}-redis-secret-init", _ARGO_IMAGE, hook="pre-install,pre-upgrade")),
+        Part("redis-secret-init", job(f"{n}-redis-secret-init", _ARGO_IMAGE, hook="pre-install,pre-upgrade"), ".Values.redisSecretInit.enabled"),
     ]
 
 
@@ -82,10 +81,12 @@ def _configuration(name: str) -> Object:
 
 
 _ARGO_VALUES: dict[str, Any] = {
+    "nameOverride": "argocd",
     "crds": {"install": True, "keep": True},
     "redis-ha": {"enabled": False},
     "redis": {"enabled": True},
-    "controller": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
+    "redisSecretInit": {"enabled": True},
+    "controller": {"replicas": 1, "dynamicClusterDistribution": False, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
     "server": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
     "repoServer": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
     "applicationSet": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
@@ -106,7 +107,8 @@ _CROSSPLANE = (
     )
     + definitions(
         "pkg.crossplane.io",
-        "ConfigurationRevision/configurationrevisions Cl v1*; Configuration/configurations Cl v1*; DeploymentRuntimeConfig/deploymentruntimeconfigs Cl v1beta1*;"
+        "ConfigurationRevision/configurationrevisions Cl v1*; Configuration/configurations Cl v1*;"
+        "DeploymentRuntimeConfig/deploymentruntimeconfigs Cl v1beta1*;"
         "FunctionRevision/functionrevisions Cl v1*,v1beta1; Function/functions Cl v1*,v1beta1; ImageConfig/imageconfigs Cl v1beta1*; Lock/locks Cl v1beta1*;"
         "ProviderRevision/providerrevisions Cl v1*; Provider/providers Cl v1*",
     )
@@ -166,7 +168,8 @@ def _crossplane(version: str) -> list[Part]:
 _KYVERNO = (
     definitions(
         "kyverno.io",
-        "CleanupPolicy/cleanuppolicies Ns v2*,v2beta1; ClusterCleanupPolicy/clustercleanuppolicies Cl v2*,v2beta1; ClusterPolicy/clusterpolicies Cl v1*,v2beta1;"
+        "CleanupPolicy/cleanuppolicies Ns v2*,v2beta1; ClusterCleanupPolicy/clustercleanuppolicies Cl v2*,v2beta1;"
+        "ClusterPolicy/clusterpolicies Cl v1*,v2beta1;"
         "GlobalContextEntry/globalcontextentries Cl v2,v2alpha1,v2beta1*; Policy/policies Ns v1*,v2beta1; PolicyException/policyexceptions Ns v2*,v2beta1;"
         "UpdateRequest/updaterequests Ns v1beta1(not served),v2*",
     )
@@ -244,10 +247,19 @@ def _kyverno(version: str) -> list[Part]:
     ]
 
 
-_POLICIES = (
-    "disallow-capabilities disallow-host-namespaces disallow-host-path disallow-host-ports disallow-host-process disallow-privileged-containers"
-    " disallow-proc-mount disallow-selinux restrict-apparmor-profiles restrict-seccomp restrict-sysctls"
-).split()
+_POLICIES = [
+    "disallow-capabilities",
+    "disallow-host-namespaces",
+    "disallow-host-path",
+    "disallow-host-ports",
+    "disallow-host-process",
+    "disallow-privileged-containers",
+    "disallow-proc-mount",
+    "disallow-selinux",
+    "restrict-apparmor-profiles",
+    "restrict-seccomp",
+    "restrict-sysctls",
+]
 
 
 def _kyverno_policies(version: str) -> list[Part]:

@@ -24,6 +24,15 @@ _FULLNAME = """{{- define "fullname" -}}
 {{- end -}}
 """
 
+# What Pod Security's level "restricted" wants, which most charts give.
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
 Object = Mapping[str, Any]
 
 
@@ -113,6 +122,7 @@ def container(name: str, image: str, *ports: int | str, arguments: Sequence[str]
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 60},
         "resources": {"requests": {"cpu": "2m", "memory": "8Mi"}},
+        "securityContext": RESTRICTED,
         **more,
         "env": [{"name": "STUB_PORTS", "value": ",".join(map(str, ports))}, *more.get("env", [])],
     }

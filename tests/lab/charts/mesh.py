@@ -48,12 +48,13 @@ def _proxy() -> list[str]:
     # Ports of the service by the listeners; the proxy itself listens above 1024.
     entry = '{"name": << json .name >>, "port": << int .port >>, "targetPort": << if eq .protocol `HTTP` >>8080<< else >>8443<< end >>, "protocol": "TCP"}'
     ports = f'<< range $i, $l := .spec.listeners >><< if $i >>,<< end >><< with $l >>{entry}<< end >><< end >>, {{"name": "status-port", "port": 15021}}'
+    wanted = "<< key .metadata `annotations` `networking.istio.io/service-type` `LoadBalancer` >>"
     service: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, "annotations": "<<: json (at . `spec.infrastructure.annotations` (dict)) >>"},
         "spec": {
-            "type": "<< if eq .spec.gatewayClassName `istio` >>LoadBalancer<< else >>ClusterIP<< end >>",
+            "type": f"<< if eq .spec.gatewayClassName `istio` >>{wanted}<< else >>ClusterIP<< end >>",
             "selector": {"lab.trinode/child": name},
             "ports": "PORTS",
         },
@@ -144,7 +145,9 @@ def _istiod(version: str) -> list[Part]:
 
 
 def _node(name: str, image: str, port: int, **labels: str) -> list[Part]:
-    pod = {"priorityClassName": "system-node-critical", "tolerations": [{"operator": "Exists"}]}
+    # As the real ones, they look into the machine.
+    volumes = [{"name": "machine", "hostPath": {"path": "/opt/cni/bin"}}]
+    pod = {"priorityClassName": "system-node-critical", "tolerations": [{"operator": "Exists"}], "volumes": volumes}
     account = name.removesuffix("-node")
     return parts(Program(name, image, [port], kind="DaemonSet", account=account, pod=pod, labels={"k8s-app": name, **labels}))
 
@@ -160,6 +163,8 @@ def _ztunnel(version: str) -> list[Part]:
 _KIALI_ANSWERS = {
     "/healthz": {"type": "text/plain", "text": "ok"},
     "/kiali/healthz": {"type": "text/plain", "text": "ok"},
+    "/kiali/api": {"json": {"status": {"Kiali state": "running"}, "externalServices": [{"name": "Prometheus", "version": "3.13.0 (double)"}]}},
+    "/kiali/api/auth/info": {"json": {"strategy": "{{ .Values.auth.strategy }}"}},
     "/kiali/api/status": {"json": {"status": {"Kiali state": "running", "Kiali version": "v2.29.0 (double)"}}},
     "/kiali/api/istio/status": {"json": []},
     "/kiali/api/namespaces": {"json": [{"name": "istio-system", "cluster": "Kubernetes"}]},

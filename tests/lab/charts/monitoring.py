@@ -9,7 +9,7 @@ from crds import definitions
 from doubles import FULLNAME, Double, Object, Part, schema
 from programs import NAMESPACE, Operator, Program, Rule, child, condition, job, parts, watched, webhooks
 
-_SERIES = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"job": "double"}, "value": [0, "1"]}]}}
+_SERIES = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"job": "double"}, "value": [0, "100"]}]}}
 _TARGET = {"health": "up", "scrapePool": "double", "labels": {"job": "double"}}
 _PROMETHEUS_ANSWERS: dict[str, Any] = {
     "/api/v1/query": {"json": _SERIES},
@@ -18,13 +18,14 @@ _PROMETHEUS_ANSWERS: dict[str, Any] = {
         "json": {"status": "success", "data": {"groups": [{"name": "double", "rules": [{"name": "Watchdog", "type": "alerting", "health": "ok"}]}]}}
     },
     "/api/v1/alertmanagers": {
-        "json": {"status": "success", "data": {"activeAlertmanagers": [{"url": "http://double/api/v2/alerts"}], "droppedAlertmanagers": []}}
+        "json": {"status": "success", "data": {"activeAlertmanagers": [{"url": f"http://double-{n}/api/v2/alerts"} for n in "012"], "droppedAlertmanagers": []}}
     },
     "/api/v1/status/runtimeinfo": {"json": {"status": "success", "data": {"reloadConfigSuccess": True}}},
     "/api/v1/status/buildinfo": {"json": {"status": "success", "data": {"version": "3.0.0 (double)"}}},
 }
+_GOSSIP = "<< if gt (at . `spec.replicas` 1.0) 1.0 >>ready<< else >>disabled<< end >>"
 _ALERTMANAGER_ANSWERS: dict[str, Any] = {
-    "/api/v2/status": {"json": {"cluster": {"status": "ready", "peers": [{"name": "double"}]}, "versionInfo": {"version": "0.30.0 (double)"}}},
+    "/api/v2/status": {"json": {"cluster": {"status": _GOSSIP, "peers": [{"name": n} for n in "012"]}, "versionInfo": {"version": "0.34.0 (double)"}}},
     "/api/v2/alerts": {"json": [{"labels": {"alertname": "Watchdog"}, "status": {"state": "active"}}]},
 }
 
@@ -176,8 +177,22 @@ _DATASOURCES = [{"id": 1, "uid": "prometheus", "name": "Prometheus", "type": "pr
 _GRAFANA_ANSWERS: dict[str, Any] = {
     "/api/health": {"json": {"database": "ok", "version": "13.2.0", "commit": "double"}},
     "/api/datasources": {"json": _DATASOURCES},
+    "/api/datasources/*": {"json": {"status": "OK", "message": "a double says so"}},
     "/api/search": {"json": [{"id": 1, "uid": "nodes", "title": "Nodes (double)", "type": "dash-db"}]},
     "/login": {"type": "text/html", "text": "<title>Grafana</title> A double of Grafana in the lab of trinode.platform."},
+}
+
+
+# It does not start before its Secret is there.
+_ADMIN = {
+    "name": "GF_SECURITY_ADMIN_PASSWORD",
+    "valueFrom": {
+        "secretKeyRef": {
+            "name": "{{ .Values.admin.existingSecret | default `none` }}",
+            "key": "admin-password",
+            "optional": "{{ not .Values.admin.existingSecret }}",
+        }
+    },
 }
 
 
@@ -210,6 +225,7 @@ def _grafana(version: str) -> list[Part]:
                 answers=_GRAFANA_ANSWERS,
                 monitor=".Values.serviceMonitor.enabled",
                 labels={"app.kubernetes.io/name": "grafana"},
+                environment=[_ADMIN],
                 extra=[configuration],
             )
         ),
@@ -234,8 +250,9 @@ _STREAMS = {
 _LABELS = {"status": "success", "data": ["cluster", "namespace", "pod"]}
 _LOKI_ANSWERS: dict[str, Any] = {
     "/ready": {"type": "text/plain", "text": "ready"},
+    "/metrics": {"type": "text/plain", "text": 'loki_ring_members{name="ingester",state="ACTIVE"} {{ .Values.singleBinary.replicas }}\n'},
     "/loki/api/v1/labels": {"json": _LABELS},
-    "/loki/api/v1/label/*": {"json": {"status": "success", "data": ["kube-system"]}},
+    "/loki/api/v1/label/*": {"json": {"status": "success", "data": [f"m{number}" for number in range(1, 10)]}},
     "/loki/api/v1/query": {"json": _SERIES},
     "/loki/api/v1/query_range": {"json": _STREAMS},
     "/loki/api/v1/push": {"status": 204},
@@ -264,6 +281,7 @@ def _loki(version: str) -> list[Part]:
         services={"loki": {3100: 3100}, "loki-headless": {3100: 3100}, "loki-memberlist": {7946: 3100}},
         answers=_LOKI_ANSWERS,
         spec={"volumeClaimTemplates": claims},
+        container={"envFrom": "{{ .Values.singleBinary.extraEnvFrom | toJson }}"},
         extra=[configuration],
         monitor=".Values.monitoring.serviceMonitor.enabled",
     )
@@ -301,7 +319,7 @@ def _loki(version: str) -> list[Part]:
 _LOKI: dict[str, Any] = {
     "deploymentMode": "Monolithic",
     "loki": {"auth_enabled": True, "storage": {"type": "s3", "bucketNames": {}}, "schemaConfig": {}},
-    "singleBinary": {"replicas": 1, "persistence": {"enabled": True, "size": "10Gi", "storageClass": ""}},
+    "singleBinary": {"replicas": 1, "extraEnvFrom": [], "persistence": {"enabled": True, "size": "10Gi", "storageClass": ""}},
     "gateway": {"enabled": True, "replicas": 1},
     "lokiCanary": {"enabled": True},
     "chunksCache": {"enabled": True},
@@ -342,6 +360,8 @@ def _alloy(version: str) -> list[Part]:
 
 _ALLOY: dict[str, Any] = {"crds": {"create": True}, "alloy": {"configMap": {"content": ""}}, "serviceMonitor": {"enabled": False}}
 
+_NO_PASSWORD = "Set admin.existingSecret: the double makes no password, since such a render differs each time."
+
 DOUBLES = (
     Double("kube-prometheus-stack", ("88.5.3",), _STACK, _stack, fullname=26),
     Double(
@@ -349,9 +369,7 @@ DOUBLES = (
         ("12.11.1",),
         _GRAFANA,
         _grafana,
-        refusals={
-            "not (or .Values.admin.existingSecret .Values.adminPassword)": "The double does not make a password, since such a render differs each time; set admin.existingSecret."
-        },
+        refusals={"not (or .Values.admin.existingSecret .Values.adminPassword)": _NO_PASSWORD},
     ),
     Double(
         "loki",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from doubles import STUB, Object, Part, container
+from doubles import RESTRICTED, STUB, Object, Part, container
 
 # The double of an operator may do everything: what it makes is other for each, and it is a lab.
 _ALL_RIGHTS = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
@@ -165,7 +165,7 @@ def parts(*programs: Program) -> list[Part]:
 
 
 def service(name: str, ports: Mapping[int, int], selector: Mapping[str, str], metadata: Mapping[str, Any], **spec: Any) -> Object:
-    entries = [{"name": f"port-{port}", "port": port, "targetPort": target} for port, target in ports.items()]
+    entries = [{"name": f"port-{port}" if number else "http", "port": port, "targetPort": target} for number, (port, target) in enumerate(ports.items())]
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": dict(selector), "ports": entries, **spec}}
 
 
@@ -196,7 +196,14 @@ def job(
     """A hook's Job with its account, all hooks."""
     annotations = {"helm.sh/hook": hook, "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded", "helm.sh/hook-weight": str(weight)}
     metadata = {"name": name, "namespace": namespace, "annotations": annotations}
-    task = {"name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": [STUB, verb], "env": list(environment)}
+    task = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [STUB, verb],
+        "env": list(environment),
+        "securityContext": RESTRICTED,
+    }
     pod = {"serviceAccountName": name, "restartPolicy": "OnFailure", "containers": [task]}
     rights = {**metadata, "annotations": {**annotations, "helm.sh/hook-weight": str(weight - 1)}}
     common = {"apiVersion": "rbac.authorization.k8s.io/v1"}

@@ -10,9 +10,11 @@ from programs import NAMESPACE, Operator, Program, Rule, child, parts
 
 _CEPH = definitions(
     "ceph.rook.io",
-    "CephBlockPoolRadosNamespace/cephblockpoolradosnamespaces Ns v1*; CephBlockPool/cephblockpools Ns v1*; CephBucketNotification/cephbucketnotifications Ns v1*;"
+    "CephBlockPoolRadosNamespace/cephblockpoolradosnamespaces Ns v1*; CephBlockPool/cephblockpools Ns v1*;"
+    "CephBucketNotification/cephbucketnotifications Ns v1*;"
     "CephBucketTopic/cephbuckettopics Ns v1*; CephClient/cephclients Ns v1*; CephCluster/cephclusters Ns v1*; CephCOSIDriver/cephcosidrivers Ns v1*;"
-    "CephFilesystemMirror/cephfilesystemmirrors Ns v1*; CephFilesystem/cephfilesystems Ns v1*; CephFilesystemSubVolumeGroup/cephfilesystemsubvolumegroups Ns v1*;"
+    "CephFilesystemMirror/cephfilesystemmirrors Ns v1*; CephFilesystem/cephfilesystems Ns v1*;"
+    "CephFilesystemSubVolumeGroup/cephfilesystemsubvolumegroups Ns v1*;"
     "CephNFS/cephnfses Ns v1*; CephNVMeOFGateway/cephnvmeofgateways Ns v1*; CephObjectRealm/cephobjectrealms Ns v1*;"
     "CephObjectStoreAccount/cephobjectstoreaccounts Ns v1*; CephObjectStore/cephobjectstores Ns v1*; CephObjectStoreUser/cephobjectstoreusers Ns v1*;"
     "CephObjectZoneGroup/cephobjectzonegroups Ns v1*; CephObjectZone/cephobjectzones Ns v1*; CephRBDMirror/cephrbdmirrors Ns v1*",
@@ -177,7 +179,8 @@ kind: StorageClass
 metadata:
   name: {{ $class.name }}
   annotations: {storageclass.kubernetes.io/is-default-class: {{ $class.isDefault | default false | quote }}}
-provisioner: {{ $root.Release.Namespace }}.{{ get (dict "CephBlockPool" "rbd.csi.ceph.com" "CephFilesystem" "cephfs.csi.ceph.com" "CephObjectStore" "ceph.rook.io/bucket") $kind }}
+{{- $provisioners := dict "CephBlockPool" "rbd.csi.ceph.com" "CephFilesystem" "cephfs.csi.ceph.com" "CephObjectStore" "ceph.rook.io/bucket" }}
+provisioner: {{ $root.Release.Namespace }}.{{ get $provisioners $kind }}
 parameters: {{ toJson ($class.parameters | default dict) }}
 reclaimPolicy: {{ $class.reclaimPolicy | default "Delete" }}
 volumeBindingMode: {{ $class.volumeBindingMode | default "Immediate" }}

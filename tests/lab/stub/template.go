@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// functions of the templates: at (walks into nested objects by a dotted path; its last argument is for what is missing), json, now, contains, int.
+// functions of the templates: at (walks into nested objects by a dotted path; its last argument is for what is missing), key (the same for a
+// field's key that has dots), dict (an empty object), json, now, contains, int.
 var functions = template.FuncMap{
 	"at": func(item any, path string, otherwise any) any {
 		if found := at(item, strings.Split(path, ".")...); found != nil {
@@ -19,6 +20,14 @@ var functions = template.FuncMap{
 
 		return otherwise
 	},
+	"key": func(item any, field, key string, otherwise any) any {
+		if found := at(item, field, key); found != nil {
+			return found
+		}
+
+		return otherwise
+	},
+	"dict": func() object { return object{} },
 	"json": func(item any) (string, error) {
 		made, err := json.Marshal(item)
 

@@ -27,7 +27,9 @@ KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-schedu
 ANY = "*"
 AGENT = "cilium/cilium"
 
-_BUSYBOX_NAMES = ("bin/sh", "usr/bin/mount", "usr/bin/umount", "usr/bin/ip", "usr/bin/ls", "usr/bin/cat", "usr/bin/sleep", "usr/sbin/nsenter")
+# What the platform's own probes and a look around in a pod need.
+_BUSYBOX_APPLETS = ("mount", "umount", "ip", "ls", "cat", "sleep", "wget", "base64", "tr", "grep", "sed", "head", "env", "ps", "nslookup", "nc", "true", "test")
+_BUSYBOX_NAMES = ("bin/sh", "usr/sbin/nsenter", *(f"usr/bin/{name}" for name in _BUSYBOX_APPLETS))
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
