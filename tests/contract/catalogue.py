@@ -67,6 +67,17 @@ VARIANTS: Mapping[str, Variant] = {
             "istio_gateway_address": "192.0.2.200",
         }
     ),
+    # The other way to announce addresses.
+    "bgp": Variant(
+        {
+            "trinode_load_balancer_addresses": ["192.0.2.224/28", "2001:db8::100-2001:db8::1ff"],
+            "trinode_pod_cidrs": ["10.244.0.0/16", "2001:db8:1::/56"],
+            "cilium_load_balancer": "bgp",
+            "cilium_bgp_peers": [{"address": "192.0.2.1", "asn": 64500}, {"address": "192.0.2.2", "asn": 64501, "secret": "router", "multihop": 2}],
+            "cilium_gateway_api": True,
+        },
+        without=tuple(name for name in COMPONENTS if name not in {"gateway_api", "prometheus_operator_crds", "cilium", "kubelet_csr_approver"}),
+    ),
     # The few components without which nothing works; what is made for others must be gone.
     "small": Variant({}, without=tuple(name for name in COMPONENTS if name not in {"gateway_api", "prometheus_operator_crds", "cilium", "prometheus", "loki"})),
 }
