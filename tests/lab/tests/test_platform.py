@@ -1,0 +1,145 @@
+"""The whole platform on three machines: install, repeat, upgrade one, break one, remove one. Its charts are the lab's doubles; the API is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from driver import INVENTORY, Lab, PlaybookRun
+from yaml import safe_load
+
+pytestmark = pytest.mark.lab
+
+COMPONENTS = tuple(safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["components"]["hosts"])
+
+
+@pytest.fixture(scope="module")
+def installed(lab: Lab) -> PlaybookRun:
+    """The first run, on new machines."""
+    lab.again()
+    return lab.playbook("site.yml", components=None)
+
+
+def platform(lab: Lab, options: str = "", **variables: object) -> PlaybookRun:
+    return lab.playbook("playbooks/platform.yml", options=options, variables=variables, components=None)
+
+
+def changed(run: PlaybookRun) -> dict[str, int]:
+    """The hosts that the recap calls changed, with how often."""
+    return {host: count for host, count in run.stats.get("changed", {}).items() if count}
+
+
+def kubectl(lab: Lab, *arguments: str) -> str:
+    programs = lab.command("bin").strip()
+    return subprocess.run(
+        [os.path.join(programs, "kubectl"), "--kubeconfig", str(lab.state / "cluster" / "kubeconfig"), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+def test_the_first_run_installs_and_verifies_every_component(lab: Lab, installed: PlaybookRun) -> None:
+    assert installed.returncode == 0, installed.output
+    for component in COMPONENTS:
+        assert re.search(rf"\b{component} +ready +\d+ s", installed.output), component
+    parents = json.loads(kubectl(lab, "-n", "kube-system", "get", "configmaps", "-l", "trinode.dev/component", "-o", "json"))["items"]
+    assert {item["metadata"]["labels"]["trinode.dev/component"] for item in parents} == set(COMPONENTS)
+
+
+def test_the_platform_takes_as_long_as_its_slowest_chain(installed: PlaybookRun) -> None:
+    chain = re.search(r"Longest chain of needs: (.+)", installed.output)
+    phases = re.search(r"Took \d+ s: .*platform (\d+) s", installed.output)
+    assert chain, installed.output[-3000:]
+    assert phases, installed.output[-3000:]
+    own = [int(seconds) for seconds in re.findall(r"(\d+) s", chain[1])]
+    assert len(own) >= 3
+    assert int(phases[1]) <= sum(own) + 10
+
+
+def test_the_summary_tells_where_the_interfaces_are(installed: PlaybookRun) -> None:
+    for name in ("grafana", "hubble", "kiali", "argocd", "ceph", "prometheus", "alertmanager"):
+        assert f"https://{name}.tests.internal" in installed.output
+
+
+def test_a_second_run_changes_nothing_and_is_fast(lab: Lab, installed: PlaybookRun) -> None:
+    again = lab.playbook("site.yml", components=None)
+    assert again.returncode == 0, again.output
+    assert changed(again) == {}, again.output
+    assert again.seconds < 25
+
+
+def test_check_on_the_finished_platform_predicts_nothing(lab: Lab, installed: PlaybookRun) -> None:
+    looked = lab.playbook("site.yml", components=None, options="--check --diff")
+    assert looked.returncode == 0, looked.output
+    assert changed(looked) == {}, looked.output
+
+
+def test_an_upgrade_changes_its_component_only_and_the_diff_shows_what(lab: Lab, installed: PlaybookRun) -> None:
+    predicted = platform(lab, "--check --diff", cert_manager_version="v1.21.2")
+    assert predicted.returncode == 0, predicted.output
+    assert set(changed(predicted)) == {"cert_manager"}
+    assert re.search(r"^\+.*cert-manager-controller:v1\.21\.2", predicted.output, re.MULTILINE)
+    done = platform(lab, cert_manager_version="v1.21.2")
+    assert done.returncode == 0, done.output
+    assert set(changed(done)) == {"cert_manager"}
+    image = kubectl(lab, "-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+    assert image.endswith(":v1.21.2")
+    assert set(changed(platform(lab))) == {"cert_manager"}, "the way back"
+
+
+def test_drift_is_healed(lab: Lab, installed: PlaybookRun) -> None:
+    kubectl(lab, "-n", "cert-manager", "scale", "deployment", "cert-manager", "--replicas=1")
+    kubectl(lab, "-n", "cert-manager", "delete", "service", "cert-manager-webhook")
+    assert set(changed(platform(lab, "--check"))) == {"cert_manager"}
+    assert set(changed(platform(lab))) == {"cert_manager"}
+    assert changed(platform(lab)) == {}
+
+
+def test_an_image_that_cannot_be_pulled_fails_its_component_alone_and_early(lab: Lab, installed: PlaybookRun) -> None:
+    lab.command("fault", "image-unpullable", "bitnami/sealed-secrets-controller")
+    try:
+        broken = platform(lab, sealed_secrets_version="2.19.2")
+    finally:
+        lab.command("fault", "image-restore", "bitnami/sealed-secrets-controller")
+    assert broken.stats["failures"] == {"sealed_secrets": 1}, broken.output
+    assert re.search(r"(ErrImagePull|ImagePullBackOff): image \S*sealed-secrets-controller", broken.output)
+    assert broken.seconds < 120
+    assert set(broken.stats["ok"]) >= set(COMPONENTS) - {"sealed_secrets"}
+    assert platform(lab).returncode == 0, "the way back"
+
+
+def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, installed: PlaybookRun) -> None:
+    broken = platform(lab, cert_manager_values={"replicaCount": "2"})
+    assert broken.returncode != 0
+    assert "the values break the chart's schema: replicaCount: got string, want" in broken.output
+    assert "blocked by cert_manager" in broken.output
+    failed = set(broken.stats["failures"])
+    assert "cert_manager" in failed
+    assert not failed & {"cilium", "sealed_secrets", "crossplane", "argo_cd"}, failed
+    assert platform(lab).returncode == 0, "nothing was touched"
+
+
+def test_what_others_need_is_not_removed(lab: Lab, installed: PlaybookRun) -> None:
+    refused = platform(lab, "--limit cert_manager", component_state="absent")
+    assert refused.returncode != 0
+    assert re.search(r"istio", refused.output)
+    assert kubectl(lab, "-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "name")
+
+
+def test_a_component_is_removed_cleanly_and_comes_back(lab: Lab, installed: PlaybookRun) -> None:
+    removed = platform(lab, "--limit kyverno", component_state="absent")
+    assert removed.returncode == 0, removed.output
+    assert kubectl(lab, "get", "deployments", "--all-namespaces", "-l", "app.kubernetes.io/part-of=kyverno", "-o", "name") == ""
+    webhooks = kubectl(lab, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "name")
+    assert "kyverno" not in webhooks
+    again = platform(lab, "--limit kyverno", component_state="absent")
+    assert again.returncode == 0, again.output
+    assert changed(again) == {}
+    back = platform(lab, "--limit kyverno")
+    assert back.returncode == 0, back.output
+    assert changed(platform(lab, "--limit kyverno")) == {}
