@@ -155,7 +155,7 @@ def _laid_out(panels: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     left = top = height = 0
     for number, panel in enumerate(panels, start=1):
         wide, high = _SIZES[panel["type"]]
-        if left + wide > _ROW or high != height and left:
+        if left + wide > _ROW or (high != height and left):
             left, top, height = 0, top + height, 0
         panel.update(id=number, gridPos={"x": left, "y": top, "w": wide, "h": high})
         left, height = left + wide, max(height, high)
