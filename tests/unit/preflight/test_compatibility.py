@@ -103,12 +103,6 @@ def test_every_row_names_a_product_that_people_can_read() -> None:
     assert products | set(matrix.COMPONENT_PRODUCTS.values()) <= set(matrix.NAMES)
 
 
-@pytest.mark.parametrize("component", [name for name in matrix.COMPONENT_PRODUCTS if (ROLES / name / "defaults" / "main.yml").exists()])
-def test_what_our_roles_pin_is_not_denied(component: str) -> None:
-    pins = yaml.safe_load((ROLES / component / "defaults" / "main.yml").read_text())
-    assert rules.denied(matrix.COMPONENT_PRODUCTS[component], version(str(pins[f"{component}_version"]))) is None
-
-
 def test_no_pin_is_denied_or_out_of_step_with_the_defaults() -> None:
     pins = yaml.safe_load((ROLES / "trinode" / "vars" / "main" / "pins.yml").read_text())["trinode_pins"]
     defaults = yaml.safe_load((ROLES / "trinode" / "defaults" / "main.yml").read_text())
