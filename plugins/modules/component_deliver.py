@@ -82,17 +82,26 @@ objects:
   type: dict
   returned: success
   sample: {created: 53}
+hooks:
+  description: The hooks that ran, or in check mode would run, in their order.
+  type: list
+  elements: str
+  returned: success
+  sample: ["post-install: Job cert-manager/cert-manager-startupapicheck"]
 """
 
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.component import contents, deliver
+from ansible_collections.trinode.platform.plugins.module_utils.component import contents, deliver, remove
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
+from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
+from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
 from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.kube import diff
-from ansible_collections.trinode.platform.plugins.module_utils.kube.client import connect
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import MissingKubeconfigError, connect
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -111,23 +120,41 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def run(task: Task) -> Outcome:
     params = task.params
-    deadline = Deadline(params["timeout"])
     definition = definitions.read(params["definition"])
-    found = contents.read(params["path"], password=params["vault_password"])
-    client = connect(params["kubeconfig"], params["context"], deadline)
-    try:
-        delivery = deliver.Delivery(client, definition, found, RunLog(params["run_directory"]), task.check_mode, deadline)
-        result = delivery.present()
-    finally:
-        client.close()
-    changed = [item for item in result.applied if item.action != "unchanged"]
-    counts = deliver.summary(result.applied)
+    found = contents.read(params["path"], password=params["vault_password"]) if params["path"] else None
+    result = _result(task, definition, found)
+    for warning in result.warnings:
+        task.warn(warning)
     return Outcome(
         changed=result.changed,
-        message=", ".join(f"{number} {action}" for action, number in counts.items()),
-        diff=[diff.difference(item.key, item.before, item.after) for item in changed],
-        values={"objects": dict(counts)},
+        message=result.message,
+        diff=result.diff(),
+        values={"objects": dict(result.counts), "hooks": [f"{event}: {key}" for event, key in result.hooks]},
     )
+
+
+def _result(task: Task, definition: Definition, found: contents.Contents | None) -> Result:
+    params = task.params
+    deadline = Deadline(params["timeout"])
+    log = RunLog(params["run_directory"])
+    try:
+        client = connect(params["kubeconfig"], params["context"], deadline, params["servers"])
+        if task.check_mode:
+            client.get("/version")
+    except (MissingKubeconfigError, ApiUnreachable) as error:
+        if not task.check_mode:
+            raise
+        if isinstance(error, ApiUnreachable):
+            task.warn(f"{error} Everything is predicted as on a cluster that does not exist yet.")
+        return deliver.predicted(definition, found) if params["state"] == "present" and found else Result()
+    try:
+        if params["state"] == "absent":
+            return remove.absent(client, definition, found, log, deadline, destroy_data=params["destroy_data"], check=task.check_mode)
+        if found is None:
+            raise InputError("path is missing", hint="Give the directory that component_render has written.")
+        return deliver.present(client, definition, found, log, deadline, check=task.check_mode)
+    finally:
+        client.close()
 
 
 def main() -> None:

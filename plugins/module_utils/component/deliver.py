@@ -5,74 +5,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from ansible_collections.trinode.platform.plugins.module_utils.component import contents, installed
+from ansible_collections.trinode.platform.plugins.module_utils.component import generate, hook_run, hooks, installed, jobs
+from ansible_collections.trinode.platform.plugins.module_utils.component.access import Access
+from ansible_collections.trinode.platform.plugins.module_utils.component.contents import Contents
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
+from ansible_collections.trinode.platform.plugins.module_utils.component.hooks import Hook
+from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.kube import apply
-from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
-from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key
-
-FIELD_MANAGER = "trinode"
-_APPLY = "application/apply-patch+yaml"
-
-
-@dataclass
-class Result:
-    """What was done, or in check mode would be."""
-
-    applied: list[apply.Applied] = field(default_factory=list)
-
-    @property
-    def changed(self) -> bool:
-        return any(item.action != "unchanged" for item in self.applied)
+from ansible_collections.trinode.platform.plugins.module_utils.errors import RefusedError
+from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, applyset
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied, ApplySet, Request
+from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
+from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """One component on its way into one cluster."""
+class Moment:
+    """What is there, and what follows: ``installed`` is what the cluster notes of the component (empty before its first success)."""
 
-    client: Client
-    definition: Definition
-    contents: contents.Contents
-    log: RunLog
-    check: bool
-    deadline: Deadline
+    noted: Mapping[str, str]
+    revision: str
 
-    def present(self) -> Result:
-        """Install it, upgrade it, or find it as it should be."""
-        name = self.definition.name
-        result = Result()
-        self.log.record(name, "applying", f"{len(self.contents.applied)} objects")
-        request = apply.Request(namespace=self.definition.namespace, force=True, dry_run=self.check)
-        objects = [item for manifest in self.contents.applied for item in manifest.objects]
-        result.applied += apply.apply(self.client, objects, request, self.deadline)
-        result.applied.append(self._note())
-        return result
+    @property
+    def step(self) -> str:
+        """install, upgrade, or nothing where the cluster has this revision."""
+        known = self.noted.get("revision", "")
+        return "" if known == self.revision else "upgrade" if known else "install"
 
-    def _note(self) -> apply.Applied:
-        """Write down what is installed, once it is."""
-        key = Key("v1", "ConfigMap", installed.NAMESPACE, installed.parent_name(self.definition.name))
-        path = f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"
-        wanted = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": key.name, "namespace": key.namespace, "labels": {installed.COMPONENT_LABEL: self.definition.name}},
-            "data": note(self.definition, self.contents.revision),
-        }
-        before = _existing(self.client, path)
-        params: dict[str, Any] = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        if self.check:
-            params["dryRun"] = "All"
-        after = self.client.request("PATCH", path, wanted, content_type=_APPLY, params=params, deadline=self.deadline)
-        if before is None:
-            return apply.Applied(key, "created", None, after)
-        return apply.Applied(key, "unchanged" if before.get("data") == after.get("data") else "changed", before, after)
+
+def present(client: Client, definition: Definition, contents: Contents, log: RunLog, deadline: Deadline, *, check: bool) -> Result:
+    """Install the component, upgrade it, or find it as it should be. With ``check`` nothing is done, and the result is what would be."""
+    return _Delivery(Access(client, definition.namespace, deadline, check=check), definition, contents, log, check=check).present()
+
+
+def apply_set(component: str, data: Mapping[str, str] | None = None) -> ApplySet:
+    """The set of a component's objects. ``data`` is what the cluster notes of it."""
+    return ApplySet(installed.parent_name(component), installed.NAMESPACE, data or {}, {installed.COMPONENT_LABEL: component})
 
 
 def note(definition: Definition, revision: str) -> dict[str, str]:
@@ -81,18 +55,126 @@ def note(definition: Definition, revision: str) -> dict[str, str]:
     return {"revision": revision, "versions": versions, "needs": " ".join(definition.needs)}
 
 
-def _existing(client: Client, path: str) -> Json | None:
-    try:
-        return client.get(path)
-    except ApiError as error:
-        if error.not_found:
-            return None
-        raise
+def predicted(definition: Definition, contents: Contents) -> Result:
+    """What installing would do on a cluster that does not exist yet."""
+    result = Result(apply.predict_all_created(contents.applied))
+    result.hooks = [(event, hook.key) for event in ("pre-install", "post-install") for hook in hooks.at(event, contents.hooks)]
+    result.applied.append(_noted(definition, {}, note(definition, contents.revision)))
+    return result
 
 
-def summary(applied: Sequence[apply.Applied]) -> Mapping[str, int]:
-    """How many objects came to what."""
-    counts: dict[str, int] = {}
-    for item in applied:
-        counts[item.action] = counts.get(item.action, 0) + 1
-    return counts
+class _Delivery:
+    def __init__(self, access: Access, definition: Definition, contents: Contents, log: RunLog, *, check: bool) -> None:
+        self._access = access
+        self._client = access.client
+        self._deadline = access.deadline
+        self._definition = definition
+        self._contents = contents
+        self._log = log
+        self._check = check
+        # What was there before we made or deleted something on the way to the apply; None for nothing.
+        self._earlier: dict[Key, Object | None] = {}
+
+    def present(self) -> Result:
+        definition, contents = self._definition, self._contents
+        parent = applyset.read(self._client, apply_set(definition.name), self._deadline)
+        moment = Moment(parent.data if parent else {}, contents.revision)
+        result = Result()
+        self._log.record(definition.name, "applying", moment.step or "comparing")
+        before, after = (hooks.at(f"{when}-{moment.step}", contents.hooks) if moment.step else [] for when in ("pre", "post"))
+        self._namespaces(make=bool(before or definition.generated_secrets))
+        result.applied += generate.ensure(self._access, definition.name, definition.generated_secrets)
+        self._hooks(result, f"pre-{moment.step}", before)
+        result.applied += self._applied(moment)
+        self._hooks(result, f"post-{moment.step}", after)
+        result.applied.append(self._note(moment))
+        return result
+
+    def _namespaces(self, *, make: bool) -> None:
+        """Refuse those of another component; with ``make``, make those that are missing, for what comes before the apply."""
+        ours = applyset.identity(apply_set(self._definition.name))
+        for item in self._contents.of_kind("Namespace"):
+            there = self._access.read(item)
+            theirs = ((there or {}).get("metadata", {}).get("labels") or {}).get(applyset.PART_OF_LABEL, ours)
+            if theirs != ours:
+                raise RefusedError(
+                    f"the namespace belongs to {self._owner(theirs)}",
+                    where=str(key_of(item)),
+                    hint="One component makes a namespace; others that live in it need that component and do not list it.",
+                )
+            if there is None and make:
+                self._earlier[key_of(item)] = None
+                self._access.apply(item)
+
+    def _owner(self, identity: str) -> str:
+        """The component with this set, as people call it."""
+        items, _version = self._client.list(f"/api/v1/namespaces/{installed.NAMESPACE}/configmaps", {"labelSelector": f"{applyset.ID_LABEL}={identity}"})
+        names = [(item["metadata"].get("labels") or {}).get(installed.COMPONENT_LABEL) for item in items]
+        return f"component {names[0]}" if names and names[0] else "something else"
+
+    def _hooks(self, result: Result, event: str, found: list[Hook]) -> None:
+        result.hooks += [(event, hook.key) for hook in found]
+        if found and not self._check:
+            self._log.record(self._definition.name, "applying", f"{event} hooks")
+            hook_run.run(self._access, event, found)
+
+    def _applied(self, moment: Moment) -> list[Applied]:
+        """Apply the files, replace Jobs, delete what is no longer among the files, and wait until all is ready."""
+        request = Request(
+            namespace=self._definition.namespace,
+            force=True,
+            dry_run=self._check,
+            await_kinds=True,
+            apply_set=apply_set(self._definition.name, moment.noted),
+            prune=True,
+        )
+        sources = list(self._contents.applied)
+        plain = self._contents.of_kind("Job")
+        replaced: dict[Key, Object] = {}
+        if moment.step and plain:
+            replaced = jobs.to_replace(self._access, plain)
+            self._access.delete(replaced.values())
+        elif plain:
+            sources = self._without(sources, jobs.done(self._access, plain))
+        if self._check:
+            # A server's dry run refuses what would have been deleted before.
+            sources = self._without(sources, set(replaced))
+        self._log.record(self._definition.name, "settling", f"{len(sources)} objects")
+        results = [item for item in apply.apply(self._client, sources, request, self._deadline) if not (item.action == "pruned" and item.key in replaced)]
+        return self._as_one_step(results, replaced)
+
+    def _without(self, sources: list[Manifest], keys: set[Key]) -> list[Manifest]:
+        if not keys:
+            return sources
+        return [source for source in sources if not any(key_of(self._access.place(item)) in keys for item in source.objects)]
+
+    def _as_one_step(self, results: list[Applied], replaced: Mapping[Key, Object]) -> list[Applied]:
+        """The results as if nothing had been made or deleted before the apply."""
+        found = []
+        for result in results:
+            if result.key in replaced:
+                found.append(Applied(result.key, "changed", replaced[result.key], result.after))
+            elif result.key in self._earlier:
+                found.append(Applied(result.key, "created", None, result.after))
+            else:
+                found.append(result)
+        if self._check and replaced:
+            wanted = {key_of(item): item for job in self._contents.of_kind("Job") for item in [self._access.place(job)]}
+            found += [Applied(key, "changed", before, wanted[key]) for key, before in replaced.items()]
+        return found
+
+    def _note(self, moment: Moment) -> Applied:
+        """Write down what is installed, now that it is."""
+        wanted = note(self._definition, self._contents.revision)
+        change = _noted(self._definition, moment.noted, wanted)
+        if change.action != "unchanged":
+            self._access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})
+            progress(f"{self._definition.title} is installed")
+        return change
+
+
+def _noted(definition: Definition, before: Mapping[str, str], after: Mapping[str, str]) -> Applied:
+    key = Key("v1", "ConfigMap", installed.NAMESPACE, installed.parent_name(definition.name))
+    metadata = {"name": key.name, "namespace": key.namespace}
+    objects = [{"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata, "data": dict(data)} if data else None for data in (before, after)]
+    return Applied(key, "unchanged" if before == after else "changed" if before else "created", objects[0], objects[1])

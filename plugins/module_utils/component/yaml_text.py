@@ -14,7 +14,11 @@ import yaml
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Object
 
 # Texts that one of the parsers in use (YAML 1.1 and 1.2, Go's and Python's) takes for a number, a date or a truth value where they stand unquoted.
-_AMBIGUOUS = re.compile(r"^(?:[-+]?\.?[0-9][0-9a-fA-FoxXeE_.,:+-]*|[-+]?\.(?:inf|nan)|[0-9T:. Z+-]+|y|n|yes|no|on|off|true|false|null|~|=|<<)$", re.IGNORECASE)
+# None takes what has two dots for a number, so versions and addresses need no quotes.
+_AMBIGUOUS = re.compile(
+    r"^(?![0-9]+\.[0-9]+\.[0-9.]+$)(?:[-+]?\.?[0-9][0-9a-fA-FoxXeE_.,:+-]*|[-+]?\.(?:inf|nan)|[0-9T:. Z+-]+|y|n|yes|no|on|off|true|false|null|~|=|<<)$",
+    re.IGNORECASE,
+)
 
 
 def text(item: Object) -> str:
