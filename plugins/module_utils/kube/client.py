@@ -91,6 +91,11 @@ class Client:
         response = self._send(method, path, params, deadline or self._deadline, headers=headers, body=body)
         return self._decode(response.status, response.data, response.headers, f"{method} {path}")
 
+    def exchange(self, path: str, params: Sequence[tuple[str, str]] = (), *, deadline: Deadline | None = None) -> tuple[int, bytes]:
+        """GET what the API server passes on from another server: its status and its body, whatever they are."""
+        response = self._send("GET", path, params, deadline or self._deadline, headers={"Accept": "*/*"})
+        return response.status, response.data
+
     def watch(self, path: str, resource_version: str, deadline: Deadline | None = None, params: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Json]]:
         """Events (type, object) of a collection since ``resource_version``, until the server or the deadline ends the stream, or it has been silent.
 
@@ -121,7 +126,7 @@ class Client:
         self,
         method: str,
         path: str,
-        params: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | Sequence[tuple[str, str]] | None,
         deadline: Deadline,
         *,
         headers: Mapping[str, str],

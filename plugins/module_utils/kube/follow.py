@@ -10,37 +10,53 @@ import threading
 from dataclasses import dataclass, field
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json, WatchStream
 
 _PAUSE_SECONDS = 1.0
+# Servers behind the API server's may only list, as that of metrics: they are asked again and again.
+_CANNOT_BE_WATCHED = 405
+
+
+@dataclass(frozen=True, order=True)
+class Collection:
+    """What one watch covers: ``path`` as in "/apis/apps/v1/namespaces/x/deployments", narrowed by a label or field selector."""
+
+    path: str
+    label_selector: str = ""
+    field_selector: str = ""
+
+    @property
+    def params(self) -> dict[str, str]:
+        named = {"labelSelector": self.label_selector, "fieldSelector": self.field_selector}
+        return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True)
 class Seen:
     """News of a collection: after a list (``complete``) all its items, after an event one item, changed or (``gone``) deleted. Or why following it ended."""
 
-    path: str
+    collection: Collection
     items: tuple[Json, ...] = ()
     complete: bool = False
     gone: bool = False
-    error: PlatformError | None = None
+    error: Exception | None = None
 
 
 @dataclass
 class Follower:
-    """Follows ``path`` until ``stop`` or the deadline. A dropped connection or an expired version does not lose anything: it lists or watches again."""
+    """Follows ``collection`` until ``stop`` or the deadline. A dropped connection or an expired version does not lose anything: it lists or watches again."""
 
     client: Client
-    path: str
+    collection: Collection
     deadline: Deadline
     news: queue.SimpleQueue[Seen]
     _stopped: threading.Event = field(default_factory=threading.Event)
     _stream: WatchStream | None = None
 
     def start(self) -> Follower:
-        self._thread = threading.Thread(target=self._run, name=f"watch {self.path}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"watch {self.collection.path}", daemon=True)
         self._thread.start()
         return self
 
@@ -50,14 +66,14 @@ class Follower:
         if (stream := self._stream) is not None:
             stream.close()
 
-    def join(self) -> None:
-        self._thread.join(timeout=5)
+    def join(self, seconds: float = 5.0) -> None:
+        self._thread.join(timeout=seconds)
 
     def _run(self) -> None:
         while not self._stopped.is_set() and not self.deadline.expired:
             try:
-                items, version = self.client.list(self.path, deadline=self.deadline)
-                self.news.put(Seen(self.path, tuple(items), complete=True))
+                items, version = self.client.list(self.collection.path, self.collection.params, deadline=self.deadline)
+                self.news.put(Seen(self.collection, tuple(items), complete=True))
                 while not self._stopped.is_set():
                     version = self._watch(version)
             except DeadlineExceeded:
@@ -65,22 +81,25 @@ class Follower:
             except ApiUnreachable:
                 self._stopped.wait(_PAUSE_SECONDS)
             except ApiError as error:
+                if error.code == _CANNOT_BE_WATCHED:
+                    self._stopped.wait(_PAUSE_SECONDS)
+                    continue
                 if not (error.expired or error.temporary):
-                    self.news.put(Seen(self.path, error=error))
+                    self.news.put(Seen(self.collection, error=error))
                     return
                 self._stopped.wait(0 if error.expired else max(_PAUSE_SECONDS, error.retry_after))
-            except PlatformError as error:
-                self.news.put(Seen(self.path, error=error))
+            except Exception as error:  # noqa: BLE001  a thread must not die in silence: whoever waits raises it
+                self.news.put(Seen(self.collection, error=error))
                 return
 
     def _watch(self, version: str) -> str:
         """Pass on events until the stream ends; returns the version to go on from."""
-        with self.client.open_watch(self.path, version, self.deadline) as stream:
+        with self.client.open_watch(self.collection.path, version, self.deadline, self.collection.params) as stream:
             self._stream = stream
             if self._stopped.is_set():
                 return version
             for kind, item in stream:
                 version = item["metadata"]["resourceVersion"]
                 if kind != "BOOKMARK":
-                    self.news.put(Seen(self.path, (item,), gone=kind == "DELETED"))
+                    self.news.put(Seen(self.collection, (item,), gone=kind == "DELETED"))
         return version

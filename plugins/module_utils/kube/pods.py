@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,20 +13,44 @@ from typing import Any
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _CREATION = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _CRASHES = 3
+# Volumes take a while to be made, and other pods to go.
+_UNSCHEDULED_PATIENCE = 4.0
+# Taints of nodes that are only starting: they go by themselves.
+_STARTING = (
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/network-unavailable",
+    "node.cloudprovider.kubernetes.io/uninitialized",
+    "node.cilium.io/agent-not-ready",
+)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One container of a pod in a bad state. ``text`` is for a person; ``container`` names it ("pod/container")."""
+    """Something about a pod that is not as it should be. ``subject`` names it ("container web-0/main"), ``text`` says what, both for a person.
 
-    container: str
+    ``patience`` is how many times the usual grace it may take to heal.
+    """
+
+    subject: str
     text: str
+    patience: float = 1.0
 
 
 def troubles(pod: Mapping[str, Any]) -> list[Trouble]:
-    """Containers that cannot get their image, cannot be created, or have crashed three times and more."""
+    """Containers that cannot get their image, cannot be created, or crash again and again; a pod that no node can take."""
     name = (pod.get("metadata") or {}).get("name", "?")
-    return [Trouble(f"{name}/{status.get('name', '?')}", text) for status in _statuses(pod) if (text := _trouble(status))]
+    found = [Trouble(f"container {name}/{status.get('name', '?')}", text) for status in _statuses(pod) if (text := _trouble(status))]
+    if text := _unscheduled(pod):
+        healing = any(taint in text for taint in _STARTING)
+        found.append(Trouble(f"pod {name}", f"no node can take it: {text}", math.inf if healing else _UNSCHEDULED_PATIENCE))
+    return found
+
+
+def _unscheduled(pod: Mapping[str, Any]) -> str:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    scheduled: Mapping[str, Any] = next((item for item in conditions if item.get("type") == "PodScheduled"), {})
+    return str(scheduled.get("message") or "Unschedulable") if scheduled.get("reason") == "Unschedulable" else ""
 
 
 def selects(selector: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
@@ -63,7 +88,7 @@ def _trouble(status: Mapping[str, Any]) -> str:
         return f"{reason}: image {status.get('image', '?')}: {waiting.get('message', 'no message')}"
     if reason in _CREATION:
         return f"{reason}: {waiting.get('message', 'no message')}"
-    if status.get("ready") or int(status.get("restartCount") or 0) < _CRASHES:
+    if status.get("ready") or "running" in (status.get("state") or {}) or int(status.get("restartCount") or 0) < _CRASHES:
         return ""
     ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated") or {}
     said = str(ended.get("message") or "").strip()

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable
-from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Follower, Seen
+from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Collection, Follower, Seen
 
 
 def item(name: str, version: int) -> dict[str, Any]:
@@ -50,21 +50,23 @@ class Server:
         self.lists, self.watches = lists, watches
         self.asked: list[str] = []
 
-    def list(self, _path: str, *, deadline: Deadline) -> Any:
+    def list(self, _path: str, params: dict[str, str], *, deadline: Deadline) -> Any:
+        assert params == {"labelSelector": "a=b"}
         self.asked.append("list")
         answer = self.lists.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def open_watch(self, _path: str, version: str, _deadline: Deadline) -> Stream:
+    def open_watch(self, _path: str, version: str, _deadline: Deadline, params: dict[str, str]) -> Stream:
+        assert params == {"labelSelector": "a=b"}
         self.asked.append(f"watch {version}")
         return Stream(self.watches.pop(0))
 
 
 def follow(server: Server, expected: int) -> list[Seen]:
     news: queue.SimpleQueue[Seen] = queue.SimpleQueue()
-    follower = Follower(server, "/things", Deadline(10), news).start()  # type: ignore[arg-type]
+    follower = Follower(server, Collection("/things", "a=b"), Deadline(10), news).start()  # type: ignore[arg-type]
     seen = [news.get(timeout=5) for _ in range(expected)]
     follower.stop()
     follower.join()
