@@ -101,6 +101,10 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "objects": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}}]}, {}),
         "no kind": ({"kubeconfig": "/nonexistent/kubeconfig", "manifests": "a: 1\n"}, {}),
     },
+    "kube_delete": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace", "name": "x"}]}, {}),
+        "no name": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace"}]}, {}),
+    },
     "kube_probe": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, CHECK),
