@@ -65,6 +65,15 @@ VARIANTS: Mapping[str, Variant] = {
             "trinode_acme_email": "admin@example.org",
             "istio_mode": "sidecar",
             "istio_gateway_address": "192.0.2.200",
+            "cloudnative_pg_barman": True,
+            "cloudnative_pg_example": True,
+            "redis_operator_example": True,
+            "kyverno_policies_action": "Enforce",
+            "kyverno_fail_open": False,
+            "argo_cd_dex": True,
+            "argo_cd_notifications": True,
+            "machine_osd_disks": [{"serial": "S4X9NF0M"}, {"by_id": "wwn-0x5002538e40c3a5d2"}],
+            "rook_ceph_destroy_data": True,
         }
     ),
     # The other way to announce addresses.
@@ -104,7 +113,23 @@ _FREE_KEYS = {
 # Keys that the chart reads but that its values.yaml does not have, by pin: a dotted key stands for itself and everything below.
 # Say why; a key that is only believed to exist does not belong here.
 KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
+    "argo-cd": {
+        "configs.cm.application.resourceTrackingMethod": "the map becomes argocd-cm",
+        "configs.cm.resource.compareoptions": "the map becomes argocd-cm",
+        "configs.cm.resource.customizations.health.argoproj.io_Application": "the map becomes argocd-cm",
+        "configs.cm.resource.customizations.ignoreDifferences.all": "the map becomes argocd-cm",
+        "configs.params.controller.diff.server.side": "the map becomes argocd-cmd-params-cm",
+        "configs.params.reposerver.parallelism.limit": "the map becomes argocd-cmd-params-cm",
+        "configs.params.server.insecure": "the map becomes argocd-cmd-params-cm",
+        "redis-ha.haproxy.podDisruptionBudget": "values of the chart redis-ha",
+        "redis-ha.haproxy.resources": "values of the chart redis-ha",
+        "redis-ha.podDisruptionBudget": "values of the chart redis-ha",
+        "redis-ha.redis.resources": "values of the chart redis-ha",
+        "redis-ha.sentinel": "values of the chart redis-ha",
+        "redis-ha.splitBrainDetection": "values of the chart redis-ha",
+    },
     "cilium": {"socketLB.hostNamespaceOnly": "a comment in values.yaml describes it"},
+    "ceph-csi-drivers": {"operatorConfig.driverSpecDefaults.controllerPlugin.priorityClassName": "templates/operatorConfig.yaml reads it"},
     "istiod": {"profile": "templates/zzz_profile.yaml merges the profile of this name"},
     "istio-cni": {"profile": "templates/zzz_profile.yaml merges the profile of this name"},
     "kube-prometheus-stack": {
@@ -121,12 +146,19 @@ KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
         "loki.limits_config.retention_period": "the map becomes that part of Loki's configuration",
         "loki.storage.bucketNames": "a comment in values.yaml describes it",
     },
+    "rook-ceph-cluster": {
+        "cephClusterSpec.dashboard.port": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
+        "cephClusterSpec.storage.nodes": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
+    },
     "kiali-server": {
         "external_services.grafana": "the map becomes that part of Kiali's configuration",
         "external_services.prometheus.url": "the map becomes that part of Kiali's configuration",
         "external_services.tracing": "the map becomes that part of Kiali's configuration",
     },
 }
+
+# Groups whose definitions no chart has, and where they come from: they are in packages that are fetched at run time.
+PACKAGED_GROUPS: Mapping[str, str] = {"kubernetes.m.crossplane.io": "Crossplane's provider-kubernetes"}
 
 
 def roles() -> list[str]:
