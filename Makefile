@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites setup demo down lint sanity unit contract oldest test-fast test-lab test test-chaos build
+.PHONY: help prerequisites setup demo down lint sanity unit contract oldest test-fast test-lab test test-chaos bench build
 
 BIN := .venv/bin
 LAB := $(BIN)/python tests/lab/lab
@@ -70,6 +70,10 @@ test: prerequisites lint sanity ## Everything but chaos
 test-chaos: prerequisites setup ## The long ones: many interrupted runs
 	@echo "test-chaos: building the lab's tools"; $(LAB) build
 	@echo "test-chaos: pytest"; $(PYTEST) -m chaos tests
+
+bench: prerequisites setup ## Side by side with kubectl, kubernetes.core and a bare loop; writes docs/performance.md
+	@echo "bench: building the tools they need"; $(LAB) build
+	@PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" PYTHONPATH=.collections:tests/contract:tests/bench $(BIN)/python tests/bench/run
 
 build: setup ## Build the collection's archive
 	@$(BIN)/ansible-galaxy collection build --force
