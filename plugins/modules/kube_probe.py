@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kube_probe
 short_description: Prove that something in a Kubernetes cluster does its job
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes O(manifests) and O(objects) and waits until they are ready; then waits until every condition of O(until) is true and every service of O(http)
     answers as it has to. In the end, and after a failure too, what was made is removed again, and the task returns when it is gone.

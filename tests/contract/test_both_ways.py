@@ -105,6 +105,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace", "name": "x"}]}, {}),
         "no name": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace"}]}, {}),
     },
+    "kube_info": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node"}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "resources": [{"kind": "Node"}], "query": "length(items)"}, CHECK),
+        "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node", "query": "items["}, {}),
+    },
     "kube_probe": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, CHECK),
