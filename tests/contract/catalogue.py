@@ -74,6 +74,11 @@ VARIANTS: Mapping[str, Variant] = {
             "argo_cd_notifications": True,
             "machine_osd_disks": [{"serial": "S4X9NF0M"}, {"by_id": "wwn-0x5002538e40c3a5d2"}],
             "rook_ceph_destroy_data": True,
+            "prometheus_alertmanager_secret": "receivers",
+            "grafana_database_secret": "grafana-app",
+            "alloy_excluded_namespaces": ["kube-system"],
+            "kiali_authentication": "anonymous",
+            "kiali_view_only": False,
         }
     ),
     # The other way to announce addresses.
