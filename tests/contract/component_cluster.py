@@ -19,7 +19,17 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Pla
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
 from ansible_collections.trinode.platform.tests.contract import api_server
 
-_CONTROLLERS = ("deployment", "replicaset", "job", "namespace", "garbagecollector", "serviceaccount", "ttl-after-finished", "statefulset")
+_CONTROLLERS = (
+    "deployment",
+    "replicaset",
+    "job",
+    "namespace",
+    "garbage-collector",
+    "serviceaccount",
+    "ttl-after-finished",
+    "statefulset",
+    "persistentvolumeclaim-protection",
+)
 
 
 @dataclass
@@ -96,6 +106,8 @@ def running(directory: Path) -> Iterator[Cluster]:
         thread = threading.Thread(target=_play, args=(kubelets, stop))
         thread.start()
         try:
+            # The controllers are at work once each namespace has got its account.
+            eventually(lambda: process.poll() is None and client.list("/api/v1/namespaces/default/serviceaccounts")[0], 60)
             yield Cluster(kubeconfig, client, kubelets)
         finally:
             stop.set()
