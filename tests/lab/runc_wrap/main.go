@@ -1,5 +1,5 @@
 // runc_wrap stands before runc on hosts whose root lacks CAP_SYS_RESOURCE or that still have cgroup version 1. It takes out of the container's
-// specification what such a host cannot give, and runs the real runc.
+// specification what such a host cannot give, and runs the real runc. It also has the lab's stub stand in for programs that an image lacks (stand_in.go).
 package main
 
 import (
@@ -63,7 +63,7 @@ func adaptSpecification(specification object) {
 	}
 }
 
-func rewrite(path string, adapt func(object)) error {
+func rewrite(path string, adapt func(object) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -74,7 +74,9 @@ func rewrite(path string, adapt func(object)) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 
-	adapt(content)
+	if err = adapt(content); err != nil {
+		return err
+	}
 
 	if text, err = json.Marshal(content); err != nil {
 		return err
@@ -103,10 +105,20 @@ func run(arguments []string) error {
 
 	switch {
 	case slices.Contains(arguments, "create"), slices.Contains(arguments, "run"):
-		err = rewrite(filepath.Join(option(arguments, "--bundle", "-b", "."), "config.json"), adaptSpecification)
+		bundle := option(arguments, "--bundle", "-b", ".")
+		err = rewrite(filepath.Join(bundle, "config.json"), func(specification object) error {
+			adaptSpecification(specification)
+
+			return standIn(bundle, specification)
+		})
 	case slices.Contains(arguments, "exec"):
 		if process := option(arguments, "--process", "-p", ""); process != "" {
-			err = rewrite(process, adaptProcess)
+			err = rewrite(process, func(content object) error {
+				adaptProcess(content)
+				standInCommand(arguments, content)
+
+				return nil
+			})
 		}
 	}
 

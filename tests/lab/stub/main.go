@@ -8,6 +8,7 @@
 //	gateway                lead requests to services by HTTPRoutes (gateway.go)
 //	job                    print the arguments and exit 0
 //	accepted               exit 0 once the API server accepts the object in STUB_OBJECT (nothing is stored)
+//	stand-in               hold the place of a real chart's program (stand_in.go)
 //	anything else (serve)  answer 200 to every HTTP request on the ports in STUB_PORTS (default 8080), until told to end
 package main
 
@@ -48,6 +49,8 @@ func main() {
 		err = runGateway()
 	case "job":
 		fmt.Println("stub job:", strings.Join(os.Args[1:], " "))
+	case "stand-in":
+		err = standIn()
 	case "accepted":
 		err = waitUntilAccepted()
 	default:
