@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The inventory of a scenario: the machines of the cluster that TRINODE_MOLECULE_CLUSTER names, and the component of the scenario with all that it needs.
 
-    kind (default)   the cluster of tests/kind/kind
-    lab              the lab that stands, with a cluster on it (make demo)
-    a path           the kubeconfig of any cluster; charts come from where users' do
+On our own clusters, components that store data also get rook_ceph, whose double provides their volumes; others are taken to have a default storage class.
+
+kind (default)   the cluster of tests/kind/kind
+lab              the lab that stands, with a cluster on it (make demo)
+a path           the kubeconfig of any cluster; charts come from where users' do
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def main() -> None:
     scenario = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
-    nodes, variables = cluster(os.environ.get("TRINODE_MOLECULE_CLUSTER") or "kind")
+    chosen = os.environ.get("TRINODE_MOLECULE_CLUSTER") or "kind"
+    nodes, variables = cluster(chosen)
     machines = {node["name"]: {"machine_address": node["address"], "machine_role": "controlplane" if node["control_plane"] else "worker"} for node in nodes}
     inventory = {
         "all": {"vars": {"ansible_connection": "local", **variables}},
         "machines": {"hosts": list(machines)},
-        "components": {"hosts": [] if scenario == "default" else with_needs(scenario)},
+        "components": {"hosts": [] if scenario == "default" else with_needs(scenario, storage=chosen in ("kind", "lab"))},
         "_meta": {"hostvars": machines},
     }
     sys.stdout.write(json.dumps(inventory, indent=2))
@@ -52,6 +55,7 @@ def kind_variables(facts: dict[str, Any]) -> dict[str, Any]:
         "trinode_directory": facts["state"],
         "trinode_chart_mirror": facts["charts"],
         "trinode_chart_cache": f"{facts['state']}/chart-cache",
+        "trinode_load_balancer_addresses": [facts["load_balancer_addresses"]],
         # There is no KubePrism.
         "cilium_values": {"k8sServiceHost": facts["api_host"], "k8sServicePort": facts["api_port"]},
     }
@@ -103,13 +107,13 @@ def answer(*command: str) -> dict[str, Any]:
     return found
 
 
-def with_needs(component: str) -> list[str]:
-    """The component and, before it, everything that it needs, by the defaults of the roles."""
+def with_needs(component: str, storage: bool) -> list[str]:
+    """The component and, before it, everything that it needs, by the defaults of the roles; with ``storage``, rook_ceph where it is used."""
     found: list[str] = []
 
     def add(name: str) -> None:
         defaults = yaml.safe_load((ROOT / "roles" / name / "defaults" / "main.yml").read_text())
-        for needed in defaults[f"{name}_needs"]:
+        for needed in defaults[f"{name}_needs"] + (["rook_ceph"] if storage and "rook_ceph" in defaults[f"{name}_uses"] else []):
             add(needed)
         if name not in found:
             found.append(name)

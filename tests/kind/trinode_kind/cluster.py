@@ -104,6 +104,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "kubernetes_version": version,
         "api_host": settings.api_host,
         "api_port": API_PORT,
+        "load_balancer_addresses": settings.load_balancer_addresses,
         "charts": settings.charts_url,
         "registry": settings.registry_url,
         "programs": str(tools.user_programs()),
@@ -203,6 +204,9 @@ def _create(settings: Settings, docker: Docker, image: str) -> None:
         raise LabError(f"kind could not create the cluster {settings.name}; its log: {log.name}\n{Path(log.name).read_text()[-3000:]}")
     # Nobody but the owner reads credentials.
     settings.kubeconfig.chmod(0o600)
+    if not settings.workers:
+        # kind does so for a single node alone. The answer is an error when no node has the taint.
+        kubectl(settings, "taint", "nodes", "--all", "node-role.kubernetes.io/control-plane-")
 
 
 def _kind(settings: Settings, docker: Docker, *arguments: str, output: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:

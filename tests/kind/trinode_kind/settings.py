@@ -45,6 +45,12 @@ class Settings:
         return f"kind-{self.name}"
 
     @property
+    def load_balancer_addresses(self) -> str:
+        """A range that Docker, which gives addresses from the lowest on, does not come to."""
+        first = ipaddress.IPv4Network(self.network).network_address
+        return f"{first + 200}-{first + 220}"
+
+    @property
     def registry_url(self) -> str:
         return f"http://{self.gateway}:{REGISTRY_PORT}"
 
