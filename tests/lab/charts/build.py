@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the lab's chart repository: one .tgz per chart and version, index.yaml, and images.txt with the images that they name.
 
-    build.py --out DIRECTORY
+    build.py --out DIRECTORY [--real DIRECTORY]
 
 Every chart is a double (see doubles.py and README.md). Same sources, same bytes. Needs nothing but Python.
 """
@@ -28,6 +28,7 @@ import monitoring
 import storage
 from cilium import CILIUM
 from doubles import NOTICE, Double, files, images
+from real import charts
 
 DOUBLES: tuple[Double, ...] = (
     CILIUM,
@@ -44,12 +45,21 @@ MANIFESTS = (("gateway-api", ("1.6.1",), basics.gateway_api),)
 _CREATED = "2026-01-01T00:00:00Z"
 
 
-def build(out: Path) -> None:
-    """Write the repository's files into ``out``, which is made when it is missing."""
+def build(out: Path, real: Path | None = None) -> None:
+    """Write the repository's files into ``out``, which is made when it is missing. Charts and manifests in ``real`` take the place of doubles."""
     out.mkdir(parents=True, exist_ok=True)
     entries: dict[str, list[dict[str, object]]] = {}
     names: set[str] = set()
+    taken = set()
+    for chart in charts(real) if real else ():
+        taken.add(chart.name)
+        file = f"{chart.name}-{chart.version}.tgz"
+        (out / file).write_bytes(chart.archive)
+        entry = {"apiVersion": "v2", "name": chart.name, "version": chart.version, "created": _CREATED, "urls": [file]}
+        entries.setdefault(chart.name, []).append({**entry, "digest": hashlib.sha256(chart.archive).hexdigest()})
     for double in DOUBLES:
+        if double.name in taken:
+            continue
         for version in double.versions:
             content = files(double, version)
             archive = _archive(double.name, content)
@@ -62,6 +72,8 @@ def build(out: Path) -> None:
         for version in versions:
             text = "".join(f"---\n{json.dumps(item, indent=1)}\n" for item in objects(version))
             (out / f"{name}-{version}.yaml").write_text(f"# {NOTICE}\n{text}")
+    for manifest in sorted(real.glob("*.yaml")) if real else ():
+        (out / manifest.name).write_bytes(manifest.read_bytes())
     (out / "index.yaml").write_text(json.dumps({"apiVersion": "v1", "entries": entries, "generated": _CREATED}, indent=1))
     (out / "images.txt").write_text("".join(f"{name}\n" for name in sorted(names)))
 
@@ -80,7 +92,9 @@ def _archive(name: str, content: dict[str, str]) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="directory for the repository")
-    build(parser.parse_args().out)
+    parser.add_argument("--real", type=Path, help="directory of real charts (*.tgz) and manifests (*.yaml) that take the place of doubles")
+    options = parser.parse_args()
+    build(options.out, options.real)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ type operatorDouble struct {
 	leader    lease
 	ready     atomic.Bool
 	fault     atomic.Pointer[string]
+	again     func() // begins the leader's work anew
 
 	mutex  sync.Mutex
 	owners map[string]*owner // by uid
@@ -103,6 +104,7 @@ func runOperator() error {
 func (o *operatorDouble) faulty(name string) bool { return *o.fault.Load() == name }
 
 func (o *operatorDouble) run(ctx context.Context) {
+	o.again = o.work(ctx)
 	known := make(chan struct{})
 
 	go o.followFaults(ctx, known)
@@ -135,19 +137,27 @@ func (o *operatorDouble) run(ctx context.Context) {
 		return
 	}
 
-	var inner context.Context
+	o.leader.keep(ctx, func(bool) { o.again() })
+}
+
+// work returns what begins the leader's work anew, or ends it where this replica does not lead.
+func (o *operatorDouble) work(ctx context.Context) func() {
+	var mutex sync.Mutex
 
 	end := func() {}
 
-	o.leader.keep(ctx, func(held bool) {
+	return func() {
+		mutex.Lock()
+		defer mutex.Unlock()
+
 		end()
 
-		if held {
-			inner, end = context.WithCancel(ctx)
+		if o.leader.held.Load() {
+			inner, stop := context.WithCancel(ctx)
+			end = stop
 			o.lead(inner)
 		}
-	})
-	end()
+	}
 }
 
 // persist tries again each second until it succeeds.
@@ -179,6 +189,7 @@ func (o *operatorDouble) followFaults(ctx context.Context, known chan struct{}) 
 
 		if *o.fault.Swap(&fault) != fault {
 			log.Printf("stub %s: fault %q", o.name, fault)
+			o.again()
 		}
 	}
 

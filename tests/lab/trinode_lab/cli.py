@@ -93,6 +93,12 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on (Talos joins again as a new member)")
     add("image-unpullable", lambda options: faults.image_unpullable(_standing(options), options.image, True), "have the registry refuse an image", "image")
     add("image-restore", lambda options: faults.image_unpullable(_standing(options), options.image, False), "have it served again", "image")
+    program = add("program", _program, "have an operator's or a webhook's double do something wrong", "program")
+    program.add_argument("what", choices=("silent", "mute", "deny", "no-definitions", "restore"), help="see tests/lab/README.md")
+
+
+def _program(options: argparse.Namespace) -> None:
+    faults.program(_standing(options), options.program, "" if options.what == "restore" else options.what)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 
-from trinode_lab import control, network
+from trinode_lab import control, network, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import wait_until
 from trinode_lab.settings import Machine, Settings
@@ -74,6 +76,21 @@ def image_unpullable(settings: Settings, image: str, unpullable: bool) -> None:
     temporary.write_text("".join(f"{name}\n" for name in sorted(names)))
     temporary.replace(path)
     Timeline(settings.timeline).record("fault", fault="image-unpullable" if unpullable else "image-restored", image=image)
+
+
+def program(settings: Settings, name: str, fault: str) -> None:
+    """What an operator's or webhook's double shall do wrong (stub/operator.go); "" is nothing. It learns it from a ConfigMap in the cluster."""
+    kubeconfig = settings.state / "cluster" / "kubeconfig"
+    if not kubeconfig.exists():
+        raise LabError(f"there is no cluster yet whose programs could fail: {kubeconfig} does not exist")
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lab-faults", "namespace": "kube-system"}, "data": {name: fault}}
+    kubectl = [str(tools.user_programs() / "kubectl"), f"--kubeconfig={kubeconfig}"]
+    # One manager for each program's field, so that one fault does not undo another.
+    command = [*kubectl, "apply", "--server-side", f"--field-manager=lab-{name}", "-f", "-"]
+    result = subprocess.run(command, input=json.dumps(item), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LabError(f"kubectl: {result.stderr.strip()}")
+    Timeline(settings.timeline).record("fault", fault=f"program-{fault or 'restored'}", program=name)
 
 
 def _note(settings: Settings, name: str, machine: Machine, **fields: object) -> None:

@@ -102,7 +102,7 @@ def _prepare(settings: Settings) -> None:
     (settings.state / "unfinished").touch()
     for name in ("registry", "charts", "cluster"):
         (settings.state / name).mkdir()
-    subprocess.run([sys.executable, str(CHARTS_BUILDER), "--out", str(settings.state / "charts")], check=True)
+    _charts(settings)
     with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(f"{secrets.token_urlsafe(24)}\n")
     for machine in settings.machines:
@@ -111,6 +111,19 @@ def _prepare(settings: Settings) -> None:
         (machine.directory / "disks.json").write_text(json.dumps(_disks(settings, machine), indent=1))
     cgroups.Group(settings.name).create()
     network.create(settings)
+
+
+def _charts(settings: Settings) -> None:
+    """The chart repository. LAB_CHARTS: a directory of real charts for it, or the URL of another repository, which the lab's inventory then uses."""
+    command = [sys.executable, str(CHARTS_BUILDER), "--out", str(settings.state / "charts")]
+    real = os.environ.get("LAB_CHARTS", "")
+    if real and "://" not in real:
+        if not Path(real).is_dir():
+            raise LabError(f"LAB_CHARTS={real} is neither a directory nor a URL")
+        command += ["--real", real]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LabError(f"the chart repository cannot be made: {result.stderr.strip()}")
 
 
 def _disks(settings: Settings, machine: Machine) -> list[dict[str, object]]:
