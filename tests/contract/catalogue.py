@@ -126,6 +126,7 @@ KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
         "configs.params.controller.diff.server.side": "the map becomes argocd-cmd-params-cm",
         "configs.params.reposerver.parallelism.limit": "the map becomes argocd-cmd-params-cm",
         "configs.params.server.insecure": "the map becomes argocd-cmd-params-cm",
+        "redis-ha.haproxy.deploymentStrategy": "values of the chart redis-ha",
         "redis-ha.haproxy.podDisruptionBudget": "values of the chart redis-ha",
         "redis-ha.haproxy.resources": "values of the chart redis-ha",
         "redis-ha.podDisruptionBudget": "values of the chart redis-ha",
@@ -150,6 +151,10 @@ KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
         "loki.limits_config.ingestion_rate_mb": "the map becomes that part of Loki's configuration",
         "loki.limits_config.retention_period": "the map becomes that part of Loki's configuration",
         "loki.storage.bucketNames": "a comment in values.yaml describes it",
+    },
+    "rook-ceph": {
+        "ceph-csi-operator.controllerManager.priorityClassName": "values of the chart ceph-csi-operator",
+        "ceph-csi-operator.controllerManager.tolerations": "values of the chart ceph-csi-operator",
     },
     "rook-ceph-cluster": {
         "cephClusterSpec.dashboard.port": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
