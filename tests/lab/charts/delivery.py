@@ -139,7 +139,9 @@ def _packages() -> list[Rule]:
     found = [Rule("/apis/pkg.crossplane.io/v1/providers", healthy, brought)]
     found += [Rule(f"/apis/pkg.crossplane.io/v1/{kind}", healthy) for kind in ("functions", "configurations")]
     ready = {"conditions": [condition("Synced"), condition("Ready")]}
-    found += [Rule("/apis/kubernetes.crossplane.io/v1alpha2/objects", ready), Rule("/apis/kubernetes.m.crossplane.io/v1alpha1/objects", ready)]
+    # provider-kubernetes makes the object that is in an Object.
+    made = ["<< json .spec.forProvider.manifest >>"]
+    found += [Rule(f"/apis/kubernetes.{group}/objects", ready, made) for group in ("crossplane.io/v1alpha2", "m.crossplane.io/v1alpha1")]
     found.append(Rule("/apis/apiextensions.crossplane.io/v1/compositeresourcedefinitions", {"conditions": [condition("Established"), condition("Offered")]}))
     return found
 
@@ -158,10 +160,17 @@ def _crossplane(version: str) -> list[Part]:
             replicas="{{ .Values.replicas }}",
             operator=Operator(definitions=_CROSSPLANE, rules=_packages()),
             services={"crossplane-webhooks": {9443: 9443}},
-            labels={"app": "crossplane"},
+            labels={"app": "crossplane", "release": "{{ .Release.Name }}"},
             extra=secrets,
         ),
-        Program("crossplane-rbac-manager", image, [8081], replicas="{{ .Values.rbacManager.replicas }}", when=".Values.rbacManager.deploy"),
+        Program(
+            "crossplane-rbac-manager",
+            image,
+            [8081],
+            replicas="{{ .Values.rbacManager.replicas }}",
+            when=".Values.rbacManager.deploy",
+            labels={"app": "crossplane-rbac-manager", "release": "{{ .Release.Name }}"},
+        ),
     )
 
 

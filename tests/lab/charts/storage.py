@@ -43,10 +43,17 @@ def _rules() -> list[Rule]:
         "ceph": {"health": "<< if .ready >>HEALTH_OK<< else >>HEALTH_WARN<< end >>", "fsid": "<< .metadata.uid >>"},
         "conditions": [{"type": "Ready", "status": "<< if .ready >>True<< else >>False<< end >>", "reason": "ClusterCreated", "message": "a double says so"}],
         "version": {"image": _IMAGE, "version": "20.2.4-0"},
+        "storage": {"osd": {"storeType": {"bluestore": "<<: if .ready >><< lengths (at . `spec.storage.nodes` ``) `devices` >><< else >>0<< end >>"}}},
     }
     labels = {"rook_cluster": "rook-ceph"}
     daemons = [child("Deployment", f"rook-ceph-mon-{letter}", _IMAGE, 3300, labels={"app": "rook-ceph-mon", "mon": letter, **labels}) for letter in "abc"]
     daemons += [child("Deployment", "rook-ceph-mgr-a", _IMAGE, 7000, 9283, labels={"app": "rook-ceph-mgr", **labels})]
+    password = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "rook-ceph-dashboard-password"},
+        "stringData": {"password": "<< .metadata.uid >>"},
+    }
     manager = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -77,7 +84,7 @@ def _rules() -> list[Rule]:
     ready = {"phase": phase, "observedGeneration": "<<: int .metadata.generation >>"}
     simple = ("cephblockpools", "cephfilesystems", "cephfilesystemsubvolumegroups", "cephblockpoolradosnamespaces", "cephclients", "cephobjectstoreusers")
     return [
-        Rule(f"{_ROOK}/cephclusters", cluster, [*daemons, manager]),
+        Rule(f"{_ROOK}/cephclusters", cluster, [*daemons, manager, password]),
         Rule(f"{_ROOK}/cephobjectstores", ready, [gateway, service]),
         *(Rule(f"{_ROOK}/{kind}", ready) for kind in simple),
         Rule("/apis/objectbucket.io/v1alpha1/objectbucketclaims", {"phase": "Bound"}, bucket),

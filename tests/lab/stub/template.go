@@ -11,7 +11,7 @@ import (
 )
 
 // functions of the templates: at (walks into nested objects by a dotted path; its last argument is for what is missing), key (the same for a
-// field's key that has dots), dict (an empty object), json, now, contains, int.
+// field's key that has dots), dict (an empty object), lengths, json, now, contains, int.
 var functions = template.FuncMap{
 	"at": func(item any, path string, otherwise any) any {
 		if found := at(item, strings.Split(path, ".")...); found != nil {
@@ -26,6 +26,16 @@ var functions = template.FuncMap{
 		}
 
 		return otherwise
+	},
+	// lengths adds up how long the lists in a field of each object of a list are.
+	"lengths": func(items any, field string) int {
+		total := 0
+		for _, item := range list(object{"items": items}, "items") {
+			entries, _ := item[field].([]any)
+			total += len(entries)
+		}
+
+		return total
 	},
 	"dict": func() object { return object{} },
 	"json": func(item any) (string, error) {
