@@ -52,8 +52,10 @@ class Evaluations:
 
 @pytest.fixture(scope="module")
 def evaluations(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Evaluations:
-    selected = {item.callspec.params.get("name") for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")}
-    return Evaluations([name for name in catalogue.roles() if name in selected], tmp_path_factory)
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.module is request.module]
+    # A test without a name is about all of them.
+    selected = {item.callspec.params.get("name") for item in items}
+    return Evaluations([name for name in catalogue.roles() if None in selected or name in selected], tmp_path_factory)
 
 
 class Server:
@@ -220,9 +222,9 @@ def test_the_api_server_accepts_its_objects(evaluations: Evaluations, server: Se
 
 
 @pytest.mark.parametrize("variant", catalogue.VARIANTS)
-def test_components_agree_about_the_namespaces_that_they_share(tmp_path: Path, variant: str) -> None:
+def test_components_agree_about_the_namespaces_that_they_share(evaluations: Evaluations, variant: str) -> None:
     labels: dict[str, dict[str, Any]] = {}
-    for name, evaluated in catalogue.evaluate(tmp_path, catalogue.VARIANTS[variant], catalogue.roles()).items():
+    for name, evaluated in evaluations.all(variant).items():
         for namespace in (evaluated.component or {}).get("namespaces", []):
             labels.setdefault(namespace["name"], {})[name] = namespace.get("labels", {})
     assert {name: by for name, by in labels.items() if any(item != next(iter(by.values())) for item in by.values())} == {}
