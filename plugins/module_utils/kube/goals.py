@@ -15,7 +15,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json
 from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Collection, Follower, Seen
-from ansible_collections.trinode.platform.plugins.module_utils.kube.readiness import Readiness
+from ansible_collections.trinode.platform.plugins.module_utils.kube.states import Readiness
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 _MOST_LINES = 10
@@ -73,7 +73,7 @@ class Observer(Protocol):
 
     collections: Sequence[Collection]
 
-    def hopeless(self, known: Known, pending: Iterable[Goal], now: float) -> tuple[Goal, str] | None:
+    def hopeless(self, known: Known, pending: Mapping[Goal, Readiness], now: float) -> tuple[Goal, str] | None:
         """A goal that will not be reached, and why."""
 
     def next_look(self, now: float) -> float:

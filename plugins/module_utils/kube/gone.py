@@ -16,8 +16,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery im
 from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Collection
 from ansible_collections.trinode.platform.plugins.module_utils.kube.goals import Goal, Pursuit
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key
-from ansible_collections.trinode.platform.plugins.module_utils.kube.readiness import READY, Readiness
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
+from ansible_collections.trinode.platform.plugins.module_utils.kube.states import READY, Readiness
 
 _PARALLEL = 8
 

@@ -41,13 +41,14 @@ def troubles(pod: Mapping[str, Any]) -> list[Trouble]:
     """Containers that cannot get their image, cannot be created, or crash again and again; a pod that no node can take."""
     name = (pod.get("metadata") or {}).get("name", "?")
     found = [Trouble(f"container {name}/{status.get('name', '?')}", text) for status in _statuses(pod) if (text := _trouble(status))]
-    if text := _unscheduled(pod):
+    if text := unscheduled(pod):
         healing = any(taint in text for taint in _STARTING)
         found.append(Trouble(f"pod {name}", f"no node can take it: {text}", math.inf if healing else _UNSCHEDULED_PATIENCE))
     return found
 
 
-def _unscheduled(pod: Mapping[str, Any]) -> str:
+def unscheduled(pod: Mapping[str, Any]) -> str:
+    """Why no node can take the pod, as the scheduler says it; empty where that is not so."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     scheduled: Mapping[str, Any] = next((item for item in conditions if item.get("type") == "PodScheduled"), {})
     return str(scheduled.get("message") or "Unschedulable") if scheduled.get("reason") == "Unschedulable" else ""

@@ -16,7 +16,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery im
 from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Collection
 from ansible_collections.trinode.platform.plugins.module_utils.kube.goals import Goal, Known, Name
 from ansible_collections.trinode.platform.plugins.module_utils.kube.query import Query
-from ansible_collections.trinode.platform.plugins.module_utils.kube.readiness import READY, Readiness
+from ansible_collections.trinode.platform.plugins.module_utils.kube.states import READY, Readiness
 
 _SHOWN = 500
 
