@@ -117,11 +117,12 @@ class _Run:
         pruned: list[Applied] = [] if put_off else self._prune(work, landed.applied, sender.resources, members)
         if put_off or self._request.wait:
             parent = self._record(work, landed.applied, sender, parent, kept=pruned, complete=not put_off)
-        later = PutOff(self._client, sender, put_off, landed, self._deadline) if put_off else None
+        later = PutOff(self._client, sender, put_off, landed, self._deadline, namespace=self._request.namespace) if put_off else None
         self._wait(work, landed.applied, sender.resources, later)
         if later is not None:
             later.result()
             landed.applied |= later.applied
+            work.move(later.moved)
             if later.errors:
                 self._record(work, landed.applied, sender, parent, kept=(), complete=False)
                 raise _summary(later.errors, self._client.server)
@@ -169,7 +170,7 @@ class _Run:
         objects = {**work.same, **{key: sender.left[key] for key in applied if key in sender.left}}
         objects = {key: left for key, left in objects.items() if record.recordable([key])}
         documents = {name: keys for name, keys in work.documents.items() if all(key in objects for key in keys)}
-        kinds, namespaces = parent.kinds, parent.namespaces
+        kinds, namespaces = parent.kinds | _kinds(work.order), parent.namespaces | _namespaces(work.order)
         if complete and self._request.prune:
             present = [*work.order, *(result.key for result in kept if result.action == "kept")]
             kinds, namespaces = frozenset(_kinds(present)), frozenset({self._set.namespace, *_namespaces(present)})

@@ -19,7 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests im
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import jittered
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sender import Sender
-from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Wanted
+from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Wanted, placed, wanted
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 _FIRST_PAUSE = 0.3
@@ -28,18 +28,24 @@ _PARALLEL = 8
 
 
 class PutOff:
-    """Tries in a thread of its own, so that the caller can wait for what these objects may be waiting for. ``reasons`` says why each is still left."""
+    """Tries in a thread of its own, so that the caller can wait for what these objects may be waiting for.
 
-    def __init__(self, client: Client, sender: Sender, wanted: Sequence[Wanted], landed: Landed, deadline: Deadline) -> None:
+    ``reasons`` says why each is still left. ``moved`` are those whose namespace was not known before their kind was served, by the key they had.
+    ``namespace`` is for namespaced objects that name none.
+    """
+
+    def __init__(self, client: Client, sender: Sender, items: Sequence[Wanted], landed: Landed, deadline: Deadline, *, namespace: str) -> None:
         self._client = client
         self._sender = sender
         self._deadline = deadline
-        self._left = list(wanted)
+        self._left = list(items)
+        self._namespace = namespace
         self._stopped = threading.Event()
         self._broken: BaseException | None = None
         self.applied: dict[Key, Applied] = {}
         self.errors: dict[Key, PlatformError] = {}
-        self.reasons: dict[Key, str] = {item.key: _reason(item, landed) for item in wanted}
+        self.moved: dict[Key, Key] = {}
+        self.reasons: dict[Key, str] = {item.key: _reason(item, landed) for item in items}
         for key, reason in sorted(self.reasons.items()):
             progress(f"{key} is put off: {reason}")
         self._thread = threading.Thread(target=self._run, name="put off", daemon=True)
@@ -75,20 +81,32 @@ class PutOff:
             try:
                 self._sender.resources = discover(self._client)
             except PlatformError as error:
-                if not may_pass(error):
+                if not (may_pass(error) or isinstance(error, DeadlineExceeded)):
                     raise
                 return
+            self._left = [self._placed(item) for item in self._left]
         able = [item for item in self._left if item.kind in self._sender.resources]
         for item, result in zip(able, pool.map(self._try, able), strict=True):
             if isinstance(result, Applied):
                 self.applied[item.key] = result
                 progress(f"{item.key} is {result.action}")
+            elif isinstance(result, DeadlineExceeded):
+                continue  # the reason before that says more
             elif self._may_pass(item, result):
                 self.reasons[item.key] = result.what
                 continue
             else:
                 self.errors[item.key] = result
             self._left.remove(item)
+
+    def _placed(self, item: Wanted) -> Wanted:
+        """Now that its kind is served it is known whether the object has a namespace."""
+        resource = self._sender.resources.get(item.kind)
+        there = wanted(placed(item.item, resource, None, self._namespace))
+        if there.key != item.key:
+            self.moved[item.key] = there.key
+            self.reasons[there.key] = self.reasons.pop(item.key)
+        return there
 
     def _try(self, item: Wanted) -> Applied | PlatformError:
         try:
@@ -97,7 +115,7 @@ class PutOff:
             return error
 
     def _may_pass(self, item: Wanted, error: PlatformError) -> bool:
-        """Also where its namespace is put off itself, or the deadline has come: the reason before that says more."""
+        """Also where its namespace is put off itself."""
         namespaces = {other.key.name for other in self._left if other.key.kind == "Namespace"}
         if isinstance(error, ApiError) and error.not_found and item.key.namespace in namespaces:
             return True

@@ -20,6 +20,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 _LOOK_SECONDS = 0.1
+_LOOK_SECONDS_EACH = 0.005
 _LONGEST_LOOK_SECONDS = 0.5
 # A definition that is not served after this long may have been refused: its conditions tell.
 _DOUBT_SECONDS = 3.0
@@ -88,7 +89,8 @@ class Prober:
                 self._tell(error)
                 return
             else:
-                pause = _LOOK_SECONDS if found else min(_LONGEST_LOOK_SECONDS, pause * 1.5)
+                # While very many are missing the servers are busy with them, and news of one does not help much.
+                pause = min(_LONGEST_LOOK_SECONDS, max(_LOOK_SECONDS, left * _LOOK_SECONDS_EACH) if found else pause * 1.5)
                 if left and left != shown:
                     progress(f"waiting until {left} new kinds are served")
                 shown = left

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +12,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Inp
 from ansible_collections.trinode.platform.plugins.module_utils.kube import record
 from ansible_collections.trinode.platform.plugins.module_utils.kube.applyset import PART_OF_LABEL, Place, place
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of, without_nulls
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, without_nulls
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
-from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Kind, Wanted, defined_kinds, placed
+from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Kind, Wanted, defined_kinds, placed, wanted
 
 Source = Manifest | Object
 
@@ -32,6 +31,12 @@ class Sorted:
     same: dict[Key, record.Left] = field(default_factory=dict)
     documents: dict[str, tuple[Key, ...]] = field(default_factory=dict)
     defined: dict[Kind, bool] = field(default_factory=dict)
+
+    def move(self, keys: Mapping[Key, Key]) -> None:
+        """Objects have other keys than was thought: their namespace has become known."""
+        self.order = [keys.get(key, key) for key in self.order]
+        self.send = {keys.get(key, key): item for key, item in self.send.items()}
+        self.documents = {name: tuple(keys.get(key, key) for key in held) for name, held in self.documents.items()}
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,11 @@ def _sort_one(result: Sorted, item: Object, namespace: str, known: Known) -> Key
     if known.part_of:
         metadata = clean["metadata"]
         clean["metadata"] = {**metadata, "labels": {**(metadata.get("labels") or {}), PART_OF_LABEL: known.part_of}}
-    wanted = Wanted(key_of(clean), clean, json.dumps(clean, separators=(",", ":"), sort_keys=True).encode())
-    left = known.left.objects.get(wanted.key)
-    same = left is not None and left.sent == record.digest(wanted.body) and known.holds(wanted.key)
-    _take(result, wanted.key, left if left and same else wanted)
-    return wanted.key
+    there = wanted(clean)
+    left = known.left.objects.get(there.key)
+    same = left is not None and left.sent == record.digest(there.body) and known.holds(there.key)
+    _take(result, there.key, left if left and same else there)
+    return there.key
 
 
 def _take(result: Sorted, key: Key, what: Wanted | record.Left) -> None:

@@ -9,11 +9,12 @@ kinds are through, so that they do not stand in the way of what brings their ser
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource, Resources
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
 
 DEFINITION = "CustomResourceDefinition"
 _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
@@ -54,6 +55,11 @@ class Wanted:
         return self.key.api_version, self.key.kind
 
 
+def wanted(item: Object) -> Wanted:
+    """Of an object that is placed and otherwise as it is to be sent."""
+    return Wanted(key_of(item), item, json.dumps(item, separators=(",", ":"), sort_keys=True).encode())
+
+
 @dataclass(frozen=True)
 class Step:
     """An object, and what has to be through before it goes: tokens that other steps give, and kinds that the server has to serve."""
@@ -92,10 +98,10 @@ def placed(item: Object, resource: Resource | None, namespaced: bool | None, nam
 
 def plan(objects: Iterable[Wanted], resources: Resources, defined: Mapping[Kind, bool]) -> list[Step]:
     """The objects as steps, in the order in which those that wait for nothing go."""
-    ordered = sorted(objects, key=lambda wanted: _order(wanted.key.kind))
-    webhooks = [wanted.item for wanted in ordered if wanted.key.kind in _WEBHOOKS]
-    namespaces = {wanted.key.name for wanted in ordered if wanted.key.kind == "Namespace"}
-    return [_step(wanted, namespaces, webhooks, custom=_is_custom(wanted.kind, resources, defined)) for wanted in ordered]
+    ordered = sorted(objects, key=lambda item: _order(item.key.kind))
+    webhooks = [item.item for item in ordered if item.key.kind in _WEBHOOKS]
+    namespaces = {item.key.name for item in ordered if item.key.kind == "Namespace"}
+    return [_step(item, namespaces, webhooks, custom=_is_custom(item.kind, resources, defined)) for item in ordered]
 
 
 def _is_custom(kind: Kind, resources: Resources, defined: Mapping[Kind, bool]) -> bool:
@@ -104,8 +110,8 @@ def _is_custom(kind: Kind, resources: Resources, defined: Mapping[Kind, bool]) -
     return kind in defined or kind not in resources or ("." in group and not group.endswith(".k8s.io"))
 
 
-def _step(wanted: Wanted, namespaces: set[str], webhooks: Sequence[Object], *, custom: bool) -> Step:
-    key = wanted.key
+def _step(item: Wanted, namespaces: set[str], webhooks: Sequence[Object], *, custom: bool) -> Step:
+    key = item.key
     after: set[Token] = set()
     gives: set[Token] = set()
     if key.namespace in namespaces:
@@ -120,7 +126,7 @@ def _step(wanted: Wanted, namespaces: set[str], webhooks: Sequence[Object], *, c
         gives.add(("webhook", key.name))
     elif key.kind not in ("Namespace", DEFINITION):
         gives.add(BUILT_IN)
-    return Step(wanted, frozenset(after), frozenset(gives))
+    return Step(item, frozenset(after), frozenset(gives))
 
 
 def _guards(hook: Object, key: Key) -> bool:
