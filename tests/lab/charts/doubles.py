@@ -111,7 +111,8 @@ def metadata(name: str, namespaced: bool = True) -> dict[str, Any]:
 def container(name: str, image: str, *ports: int | str, arguments: Sequence[str] = (), **more: Any) -> dict[str, Any]:
     """A container of the stub that listens on ``ports`` ("443/tls" with TLS) and is probed on the first of them."""
     port, _, tls = str(ports[0]).partition("/")
-    probe = {"httpGet": {"path": "/healthz", "port": int(port), **({"scheme": "HTTPS"} if tls else {})}}
+    # Patient: with everything at once on two cores a process may well wait for seconds.
+    probe = {"httpGet": {"path": "/healthz", "port": int(port), **({"scheme": "HTTPS"} if tls else {})}, "timeoutSeconds": 10}
     return {
         "name": name,
         "image": image,
