@@ -115,6 +115,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, CHECK),
         "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80, "expect": "a ==== b"}]}, {}),
     },
+    "kube_wait": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node"}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"kind": "Node", "condition": "absent"}]}, CHECK),
+        "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node", "condition": "until"}, {}),
+    },
     "preflight": {
         "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
     },

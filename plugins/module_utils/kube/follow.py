@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -17,6 +18,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.client impor
 _PAUSE_SECONDS = 1.0
 # Servers behind the API server's may only list, as that of metrics: they are asked again and again.
 _CANNOT_BE_WATCHED = 405
+# Each API server learns of a definition by itself: for this long it may not serve what another does.
+_SPREAD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, order=True)
@@ -54,6 +57,7 @@ class Follower:
     news: queue.SimpleQueue[Seen]
     _stopped: threading.Event = field(default_factory=threading.Event)
     _stream: WatchStream | None = None
+    _unserved_since: float | None = None
 
     def start(self) -> Follower:
         self._thread = threading.Thread(target=self._run, name=f"watch {self.collection.path}", daemon=True)
@@ -73,6 +77,7 @@ class Follower:
         while not self._stopped.is_set() and not self.deadline.expired:
             try:
                 items, version = self.client.list(self.collection.path, self.collection.params, deadline=self.deadline)
+                self._unserved_since = None
                 self.news.put(Seen(self.collection, tuple(items), complete=True))
                 while not self._stopped.is_set():
                     version = self._watch(version)
@@ -84,6 +89,9 @@ class Follower:
                 if error.code == _CANNOT_BE_WATCHED:
                     self._stopped.wait(_PAUSE_SECONDS)
                     continue
+                if error.not_found:
+                    self._unserved()
+                    continue
                 if not (error.expired or error.temporary):
                     self.news.put(Seen(self.collection, error=error))
                     return
@@ -91,6 +99,14 @@ class Follower:
             except Exception as error:  # noqa: BLE001  a thread must not die in silence: whoever waits raises it
                 self.news.put(Seen(self.collection, error=error))
                 return
+
+    def _unserved(self) -> None:
+        """The kind is not served: its definition is gone, and so its objects; or this API server has not learned of a new one yet."""
+        now = time.monotonic()
+        self._unserved_since = self._unserved_since or now
+        if now - self._unserved_since > _SPREAD_SECONDS:
+            self.news.put(Seen(self.collection, complete=True))
+        self._stopped.wait(_PAUSE_SECONDS)
 
     def _watch(self, version: str) -> str:
         """Pass on events until the stream ends; returns the version to go on from."""

@@ -59,6 +59,7 @@ class Goal:
     """Something to wait for. ``what`` names it to people.
 
     ``judge`` is asked on news of the object ``name`` of the collection, or of any of its objects where there is none, and of the collections ``also``.
+    ``observed``: the observer may give it up.
     """
 
     what: str
@@ -66,6 +67,7 @@ class Goal:
     judge: Callable[[Known], Readiness]
     name: Name | None = None
     also: tuple[Collection, ...] = ()
+    observed: bool = False
 
 
 class Observer(Protocol):

@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.kube import targets
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
-from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
-from ansible_collections.trinode.platform.plugins.module_utils.kube.follow import Collection
-from ansible_collections.trinode.platform.plugins.module_utils.kube.goals import Goal, Pursuit
+from ansible_collections.trinode.platform.plugins.module_utils.kube.goals import Pursuit
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
-from ansible_collections.trinode.platform.plugins.module_utils.kube.states import READY, Readiness
 
 _PARALLEL = 8
 
@@ -33,7 +32,8 @@ def delete(client: Client, objects: Sequence[tuple[Key, Resource]], deadline: De
 
 def await_gone(client: Client, objects: Iterable[tuple[Key, Resource]], deadline: Deadline) -> None:
     """Return when none of the objects is there any more."""
-    Pursuit(client, [_gone(key, resource) for key, resource in objects], deadline, aim="gone").run()
+    goals = [targets.absence(targets.Target(key.api_version, key.kind, key.namespace, key.name), resource) for key, resource in objects]
+    Pursuit(client, goals, deadline, aim="gone").run()
 
 
 def _delete(client: Client, key: Key, resource: Resource, deadline: Deadline) -> bool:
@@ -51,23 +51,3 @@ def _delete(client: Client, key: Key, resource: Resource, deadline: Deadline) ->
         raise
     # A Status says that it is gone; the object itself, that something still has to happen first.
     return answer.get("kind") != "Status"
-
-
-def _gone(key: Key, resource: Resource) -> Goal:
-    name = (key.namespace if resource.namespaced else "", key.name)
-    collection = Collection(resource.path(key.namespace), field_selector=f"metadata.name={key.name}")
-    return Goal(str(key), collection, lambda known: _absence(known.items(collection).get(name)), name)
-
-
-def _absence(item: Json | None) -> Readiness:
-    return READY if item is None else Readiness("progressing", remains(item))
-
-
-def remains(item: Json) -> str:
-    """Why an object is still there, in words."""
-    metadata = item.get("metadata") or {}
-    if not metadata.get("deletionTimestamp"):
-        return "it is there, and nobody has deleted it"
-    if finalizers := metadata.get("finalizers"):
-        return f"it is being deleted, and kept by {', '.join(finalizers)}"
-    return "it is being deleted"

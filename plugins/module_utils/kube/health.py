@@ -43,7 +43,8 @@ class Health:
         self._due: dict[str, float] = {}
 
     def hopeless(self, known: Known, pending: Mapping[Goal, Readiness], now: float) -> tuple[Goal, str] | None:
-        current = {trouble.subject: (goal, trouble) for goal, state in pending.items() for trouble in self._troubles(known, goal, state)}
+        observed = ((goal, state) for goal, state in pending.items() if goal.observed)
+        current = {trouble.subject: (goal, trouble) for goal, state in observed for trouble in self._troubles(known, goal, state)}
         self._since = {subject: self._since.get(subject, now) for subject in current}
         self._due = {subject: self._since[subject] + self._grace * trouble.patience for subject, (_goal, trouble) in current.items()}
         for subject, (goal, trouble) in current.items():
@@ -55,6 +56,8 @@ class Health:
         return max(0.05, min((due - now for due in self._due.values()), default=_NEVER))
 
     def remark(self, known: Known, goal: Goal) -> str:
+        if not goal.observed:
+            return ""
         return next((trouble.text for pod in self._pods_of(known, goal) for trouble in pods.troubles(pod)), "")
 
     def explain(self, known: Known, goal: Goal, said: str) -> str:

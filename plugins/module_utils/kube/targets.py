@@ -20,7 +20,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.states impor
 
 _SHOWN = 500
 
-JudgeOne = Callable[[Json], Readiness]
+JudgeOne = Callable[[Known, Json], Readiness]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ class Target:
             return Collection(resource.path(namespace), self.label_selector, self.field_selector)
         return Collection(resource.path(namespace), field_selector=f"metadata.name={self.name}")
 
+    @property
+    def key(self) -> Name | None:
+        return (self.namespace, self.name) if self.name else None
+
     def placed(self, resource: Resource) -> Target:
         """The same, without a namespace that its kind does not have."""
         return self if resource.namespaced else replace(self, namespace="")
@@ -58,10 +62,10 @@ class Target:
         """The objects of its collection that it means: not every server narrows a list by a name."""
         if not self.name:
             return items
-        return {name: item for name, item in items.items() if name == (self.namespace, self.name)}
+        return {name: item for name, item in items.items() if name == self.key}
 
 
-def goal(target: Target, resource: Resource, judge: JudgeOne) -> Goal:
+def goal(target: Target, resource: Resource, judge: JudgeOne, *, also: tuple[Collection, ...] = (), observed: bool = False) -> Goal:
     """Every object of the target is judged ready by ``judge``, and there is at least one."""
     target = target.placed(resource)
     collection = target.collection(resource)
@@ -70,9 +74,41 @@ def goal(target: Target, resource: Resource, judge: JudgeOne) -> Goal:
         items = target.among(known.items(collection))
         if not items:
             return Readiness("progressing", "does not exist" if target.name else "there is none")
-        return combined(target, {name: judge(item) for name, item in items.items()})
+        return combined(target, {name: judge(known, item) for name, item in items.items()})
 
-    return Goal(str(target), collection, judge_all, (target.namespace, target.name) if target.name else None)
+    return Goal(str(target), collection, judge_all, target.key, also, observed)
+
+
+def absence(target: Target, resource: Resource, *, of_those_there: bool = False) -> Goal:
+    """No object of the target is there; or none of those that were there at first, whatever has come in their place."""
+    target = target.placed(resource)
+    collection = target.collection(resource)
+    first: set[str] | None = None
+
+    def judge_all(known: Known) -> Readiness:
+        nonlocal first
+        items = target.among(known.items(collection))
+        if first is None:
+            first = {str(item["metadata"].get("uid")) for item in items.values()}
+        left = {name: item for name, item in items.items() if not of_those_there or str(item["metadata"].get("uid")) in first}
+        return combined(target, {name: Readiness("progressing", remains(item)) for name, item in left.items()})
+
+    return Goal(str(target), collection, judge_all, target.key)
+
+
+def remains(item: Json) -> str:
+    """Why an object is still there, in words."""
+    metadata = item.get("metadata") or {}
+    if not metadata.get("deletionTimestamp"):
+        return "it is there, and nobody has deleted it"
+    if finalizers := metadata.get("finalizers"):
+        return f"it is being deleted, and kept by {', '.join(finalizers)}"
+    return "it is being deleted"
+
+
+def there(_known: Known, _item: Json) -> Readiness:
+    """Judges an object that only has to exist."""
+    return READY
 
 
 def combined(target: Target, states: Mapping[Name, Readiness]) -> Readiness:
@@ -89,7 +125,7 @@ def combined(target: Target, states: Mapping[Name, Readiness]) -> Readiness:
 def holds(condition: Query) -> JudgeOne:
     """Judges an object by a condition over it."""
 
-    def judge(item: Json) -> Readiness:
+    def judge(_known: Known, item: Json) -> Readiness:
         return READY if condition.holds(item) else Readiness("progressing", f"it is not true that {condition.text}{_state(item)}")
 
     return judge

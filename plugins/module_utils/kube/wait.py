@@ -77,4 +77,4 @@ def _goal(key: Key, resources: Resources) -> Goal:
         item = known.items(collection).get(name)
         return _DELETED if item is None else judge(known, item, beside)
 
-    return Goal(str(key), collection, judged, name, beside)
+    return Goal(str(key), collection, judged, name, beside, observed=True)
