@@ -69,3 +69,9 @@ def test_wrong_values_are_refused_as_by_the_real_chart(repository: Path, chart: 
     result = render(repository, chart, values)
     assert result.returncode != 0
     assert complaint in result.stderr
+
+
+@pytest.mark.parametrize("program", ["stub", "runc_wrap"])
+def test_go_tests_of_the_doubles_programs(program: str) -> None:
+    result = subprocess.run(["go", "test", "./..."], cwd=ROOT / "tests" / "lab" / program, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
