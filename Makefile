@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites setup demo down lint sanity unit contract oldest test-fast test-lab test test-chaos bench build
+.PHONY: help prerequisites setup demo down lint sanity unit contract oldest test-fast test-lab test-molecule test test-chaos bench build
 
 BIN := .venv/bin
 LAB := $(BIN)/python tests/lab/lab
@@ -10,6 +10,8 @@ PYTEST := $(BIN)/python -m pytest
 PASSWORD_FILE := 'import json, sys; print(json.load(sys.stdin)["vault_password_file"])'
 # Arguments for ansible-playbook in `make demo`, such as ARGS="--check --diff".
 ARGS ?=
+# Scenarios for `make test-molecule`; empty: those that CI runs.
+SCENARIOS ?=
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -60,6 +62,10 @@ test-fast: prerequisites lint ## What to run before a commit: lint, unit and con
 test-lab: prerequisites setup ## End-to-end tests on the lab's machines
 	@echo "test-lab: building the lab's tools"; $(LAB) build
 	@echo "test-lab: pytest"; $(PYTEST) -m "not chaos" tests/lab/tests
+
+test-molecule: prerequisites setup ## Components one by one on a cluster of kind (SCENARIOS="loki alloy", or all)
+	@echo "test-molecule: building the tools"; $(BIN)/python tests/kind/kind build
+	@echo "test-molecule: pytest"; TRINODE_MOLECULE_SCENARIOS="$(SCENARIOS)" $(PYTEST) -v --durations=0 tests/molecule
 
 # The longest comes last, so that pytest's own count closes the output.
 test: prerequisites lint sanity ## Everything but chaos
