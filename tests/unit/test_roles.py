@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jmespath
 import pytest
 import yaml
 
@@ -80,6 +81,22 @@ def test_verification_changes_nothing(name: str) -> None:
     assert tasks, "a component proves that it does its job"
     for task in tasks:
         assert not {"trinode.platform.kube_apply", "kubernetes.core.k8s", "ansible.builtin.command", "ansible.builtin.shell"} & set(task), task["name"]
+
+
+def expressions(node: Any) -> list[str]:
+    """What is JMESPath anywhere below, with a number where Ansible would put something in."""
+    if isinstance(node, list):
+        return [found for item in node for found in expressions(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [value for key, value in node.items() if key in {"condition", "expect", "query"} and isinstance(value, str) and not value.startswith("{{")]
+    return [re.sub(r"\{\{.*?\}\}", "1", text) for text in own] + expressions(list(node.values()))
+
+
+@every_role
+def test_its_questions_are_jmespath(name: str) -> None:
+    for expression in expressions(load(name, "tasks", "verify.yml")):
+        jmespath.compile(expression)
 
 
 @every_role
