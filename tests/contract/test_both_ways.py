@@ -105,6 +105,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace", "name": "x"}]}, {}),
         "no name": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"api_version": "v1", "kind": "Namespace"}]}, {}),
     },
+    "kube_drain": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "node": "m1"}, {}),
+        "no kubeconfig, simulated": ({"kubeconfig": "/nonexistent/kubeconfig", "simulate": True}, CHECK),
+        "no node": ({"kubeconfig": "/nonexistent/kubeconfig", "state": "cordoned"}, {}),
+    },
     "kube_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "resources": [{"kind": "Node"}], "query": "length(items)"}, CHECK),
