@@ -27,10 +27,13 @@ def main() -> None:
     chosen = os.environ.get("TRINODE_MOLECULE_CLUSTER") or "kind"
     nodes, variables = cluster(chosen)
     machines = {node["name"]: {"machine_address": node["address"], "machine_role": "controlplane" if node["control_plane"] else "worker"} for node in nodes}
+    components = [] if scenario == "default" else with_needs(scenario, storage=chosen in ("kind", "lab"))
     inventory = {
         "all": {"vars": {"ansible_connection": "local", **variables}},
         "machines": {"hosts": list(machines)},
-        "components": {"hosts": [] if scenario == "default" else with_needs(scenario, storage=chosen in ("kind", "lab"))},
+        "components": {"hosts": components},
+        # The one that is tested.
+        "scenario": {"hosts": components[-1:]},
         "_meta": {"hostvars": machines},
     }
     sys.stdout.write(json.dumps(inventory, indent=2))
@@ -50,6 +53,8 @@ def cluster(chosen: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def kind_variables(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "trinode_cluster_name": facts["name"],
+        # Machines that are containers.
+        "trinode_talos_platform": "container",
         "trinode_kubernetes_version": facts["kubernetes_version"],
         "trinode_kubeconfig": facts["kubeconfig"],
         "trinode_directory": facts["state"],
@@ -66,6 +71,8 @@ def lab(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     directory = f"{facts['state']}/cluster"
     return nodes, {
         "trinode_cluster_name": facts["name"],
+        # Machines that are containers.
+        "trinode_talos_platform": "container",
         "trinode_kubernetes_version": facts["versions"]["kubernetes"],
         "trinode_directory": directory,
         "trinode_kubeconfig": f"{directory}/kubeconfig",
