@@ -49,6 +49,11 @@ func (m *metricsAPI) answer(response http.ResponseWriter, request *http.Request)
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 
 	switch {
+	case request.URL.Query().Has("watch"):
+		// As with metrics-server: lists and objects only.
+		refuse(response, http.StatusMethodNotAllowed, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+		return
 	case !known:
 		fmt.Fprintln(response, "ok")
 
@@ -64,19 +69,26 @@ func (m *metricsAPI) answer(response http.ResponseWriter, request *http.Request)
 	case len(parts) == 3 && parts[0] == "namespaces" && parts[2] == "pods":
 		content, err = m.pods(request.Context(), parts[1])
 	default:
-		http.NotFound(response, request)
+		refuse(response, http.StatusNotFound, "NotFound", "the server could not find the requested resource")
 
 		return
 	}
 
 	if err != nil {
-		http.Error(response, err.Error(), http.StatusServiceUnavailable)
+		refuse(response, http.StatusServiceUnavailable, "ServiceUnavailable", err.Error())
 
 		return
 	}
 
 	response.Header().Set("Content-Type", plainJSON)
 	_ = json.NewEncoder(response).Encode(content)
+}
+
+// refuse answers as the API server does.
+func refuse(response http.ResponseWriter, code int, reason, message string) {
+	response.Header().Set("Content-Type", plainJSON)
+	response.WriteHeader(code)
+	_ = json.NewEncoder(response).Encode(object{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code})
 }
 
 func resources() object {
