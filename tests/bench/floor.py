@@ -46,12 +46,12 @@ class Floor:
 
         def send(number: int) -> None:
             url = f"{self._servers[number % len(self._servers)]}{paths[number]}?fieldManager=floor&force=true"
-            for _try in range(50):
+            for _try in range(100):
                 answer = self._pool.request("PATCH", url, body=bodies[id(objects[number])], headers={"Content-Type": "application/apply-patch+yaml"})
                 if answer.status in (200, 201):
                     return
-                # Another server may serve a new kind a moment later than the one that was asked.
-                if answer.status != 404:
+                # Another server may serve a new kind a moment later than the one that was asked; and one may be too busy.
+                if answer.status not in (404, 429, 503, 504):
                     break
                 time.sleep(0.1)
             raise RuntimeError(f"{url}: {answer.status} {answer.data[:300]!r}")

@@ -50,7 +50,7 @@ class ApiError(PlatformError):
     @property
     def temporary(self) -> bool:
         """The same request may well succeed later: too many requests, a server or a webhook that is not ready, a write that lost a race."""
-        lost_race = self.code == 409 and not self.field_conflicts and "Precondition failed" not in self.what
+        lost_race = self.code == 409 and self.reason != "AlreadyExists" and not self.field_conflicts and "Precondition failed" not in self.what
         return lost_race or self.code in (429, 500, 502, 503, 504)
 
     @property

@@ -95,7 +95,13 @@ def announce(client: Client, applied: ApplySet, parent: Parent | None, deadline:
     if parent is None:
         body = {"metadata": {"name": applied.name, **_metadata(applied, wider)}}
         path = _path(ApplySet("", applied.namespace)).rstrip("/")
-        retried(lambda: client.request("POST", path, body, params={"fieldManager": FIELD_MANAGER}, deadline=deadline), deadline, applied.name)
+        try:
+            retried(lambda: client.request("POST", path, body, params={"fieldManager": FIELD_MANAGER}, deadline=deadline), deadline, applied.name)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            # Made by somebody else in between, or by a request of ours whose answer was lost.
+            return announce(client, applied, read(client, applied, deadline), deadline, kinds=kinds, namespaces=namespaces)
     elif wider != parent:
         _write(client, applied, {"metadata": _metadata(applied, wider)}, deadline)
     return wider

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from urllib.parse import urlsplit
 
 PORT = 6443
 HEALTH_SECONDS = 5.0
 # Once one server has answered, the others get this long: a machine that is off must not cost every task seconds.
-_STRAGGLER_SECONDS = 0.3
+_STRAGGLER_SECONDS = 0.5
 # A server that did not answer is left alone for this long, then tried again.
 _REST_SECONDS = 10.0
 
@@ -62,18 +62,20 @@ class Servers:
         """Ask all at once and leave out those that are not healthy; returns those. When none is, all stay: they may come back while there is time."""
         if len(self._all) < 2:
             return []
-        pool = ThreadPoolExecutor(max_workers=len(self._all))
-        asked: dict[Future[bool], str] = {pool.submit(healthy, server): server for server in self._all}
+        answers: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+        for server in self._all:
+            # Daemons: nobody waits for a machine that is off.
+            threading.Thread(target=lambda asked=server: answers.put((asked, healthy(asked))), name=f"health of {server}", daemon=True).start()
         well: list[str] = []
-        pending = set(asked)
         end = time.monotonic() + HEALTH_SECONDS
-        while pending and (left := end - time.monotonic()) > 0:
-            done, pending = wait(pending, timeout=left, return_when=FIRST_COMPLETED)
-            answered = [asked[future] for future in done if future.result()]
-            if answered and not well:
-                end = min(end, time.monotonic() + _STRAGGLER_SECONDS)
-            well += answered
-        pool.shutdown(wait=False, cancel_futures=True)
+        for _server in self._all:
+            try:
+                server, is_well = answers.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                break
+            if is_well:
+                end = min(end, time.monotonic() + _STRAGGLER_SECONDS) if not well else end
+                well.append(server)
         out = [server for server in self._all if server not in well]
         if well:
             self._all = [server for server in self._all if server in well]
