@@ -118,7 +118,7 @@ def run(task: Task) -> Outcome:
     client = connect(task.params["kubeconfig"], task.params["context"], deadline)
     try:
         resources = retried(lambda: discover(client), deadline, client.server)
-        found = {}
+        found: dict[Key, Resource] = {}
         for target in targets:
             resource = resources.get((target["api_version"], target["kind"]))
             if resource is not None:
