@@ -15,7 +15,7 @@ import yaml
 from kube_objects import WIDGETS, actions, apply, config_map, deployment
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError, RefusedError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset, removal
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
@@ -259,6 +259,19 @@ def test_fields_of_others_are_theirs(kubeconfig: Path, client: kube_client.Clien
     assert patches == []
     metadata = client.get(path)["metadata"]
     assert (metadata["annotations"], metadata["labels"]["theirs"]) == ({"theirs": "1"}, "1")
+
+
+def test_what_is_not_sent_again_is_waited_for_all_the_same(kubeconfig: Path, client: kube_client.Client, namespace: str, patches: list[str]) -> None:
+    params = {**in_set(namespace), "timeout": 2}
+    text = yaml.safe_dump(deployment("main"))
+    apply(kubeconfig, manifests=text, **params)
+    with pytest.raises(DeadlineExceeded, match=f"Deployment {namespace}/main"):
+        apply(kubeconfig, manifests=text, **{**params, "wait": True})
+    done = {"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}
+    client.request("PATCH", f"/apis/apps/v1/namespaces/{namespace}/deployments/main/status", done, content_type=MERGE)
+    patches.clear()
+    assert not apply(kubeconfig, manifests=text, **{**params, "wait": True, "timeout": 20}).changed
+    assert patches == []
 
 
 def test_secrets_are_not_recorded(kubeconfig: Path, namespace: str, patches: list[str]) -> None:

@@ -127,7 +127,7 @@ class _Run:
                 self._record(work, landed.applied, sender, parent, kept=(), complete=False)
                 raise _summary(later.errors, self._client.server)
             pruned = self._prune(work, landed.applied, sender.resources, members)
-            self._wait(Sorted(), later.applied, sender.resources, None)
+            self._wait(Sorted(), later.applied, sender.resources, None, definitions=True)
         self._record(work, landed.applied, sender, parent, kept=pruned, complete=True, data=True)
         return self._results(work, landed.applied, pruned)
 
@@ -138,13 +138,16 @@ class _Run:
         leaving = prune.leaving(members, work.order, uids, self._request.prune_protected)
         return removal.delete(self._client, leaving, resources, self._deadline, dry_run=self._request.dry_run, gone=False)
 
-    def _wait(self, work: Sorted, applied: Mapping[Key, Applied], resources: Resources, later: PutOff | None) -> None:
-        """Until all is ready. Definitions are: their kinds are served. What is put off goes on meanwhile, and is told of when this fails."""
+    def _wait(self, work: Sorted, applied: Mapping[Key, Applied], resources: Resources, later: PutOff | None, *, definitions: bool = False) -> None:
+        """Until all is ready. Definitions are, since their kinds are served, but for those that were put off.
+
+        What is put off goes on meanwhile, and is told of when this fails.
+        """
         if not self._request.wait:
             return
         objects = [*(_stub(key) for key in work.same), *(result.after for result in applied.values() if result.after is not None)]
         try:
-            wait.until_ready(self._client, [item for item in objects if item["kind"] != DEFINITION], resources, self._deadline)
+            wait.until_ready(self._client, [item for item in objects if definitions or item["kind"] != DEFINITION], resources, self._deadline)
         except PlatformError as error:
             if later is None:
                 raise
