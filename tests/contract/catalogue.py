@@ -49,10 +49,11 @@ COMPONENTS = (
 
 @dataclass(frozen=True)
 class Variant:
-    """A way of configuring the platform: settings for all hosts, and components that are not in the inventory."""
+    """A way of configuring the platform: settings for all hosts, components that are not in the inventory, and how many machines there are."""
 
     settings: Mapping[str, Any]
     without: tuple[str, ...] = ()
+    machines: int = 3
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -92,8 +93,16 @@ VARIANTS: Mapping[str, Variant] = {
         },
         without=tuple(name for name in COMPONENTS if name not in {"gateway_api", "prometheus_operator_crds", "cilium", "kubelet_csr_approver"}),
     ),
-    # The few components without which nothing works; what is made for others must be gone.
-    "small": Variant({}, without=tuple(name for name in COMPONENTS if name not in {"gateway_api", "prometheus_operator_crds", "cilium", "prometheus", "loki"})),
+    # One machine, and few components; what is made for others must be gone.
+    "small": Variant(
+        {},
+        without=tuple(
+            name
+            for name in COMPONENTS
+            if name not in {"gateway_api", "prometheus_operator_crds", "cilium", "cert_manager", "istio", "metrics_server", "prometheus", "loki"}
+        ),
+        machines=1,
+    ),
 }
 
 # Directories of ../shared/upstream/values, where they are not named as the pin.
@@ -232,7 +241,7 @@ def evaluate(directory: Path, variant: Variant, names: Sequence[str]) -> dict[st
         "all": {
             "vars": settings,
             "children": {
-                "machines": {"hosts": {f"node{number}": {"machine_address": f"192.0.2.1{number}"} for number in (1, 2, 3)}},
+                "machines": {"hosts": {f"node{number}": {"machine_address": f"192.0.2.1{number}"} for number in range(1, variant.machines + 1)}},
                 "components": {"hosts": {name: {} for name in COMPONENTS if name not in variant.without}},
             },
         }
