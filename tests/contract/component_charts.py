@@ -97,6 +97,16 @@ spec:
       restartPolicy: Never
       containers: [{name: main, image: "migrate:{{ .Chart.Version }}"}]
 """
+HOOK_POD = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .Release.Name }}-once
+  annotations: {helm.sh/hook: pre-install}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: "once:1"}]
+"""
 TEST_POD = """
 apiVersion: v1
 kind: Pod
@@ -136,6 +146,7 @@ CHARTS: dict[str, dict[str, str]] = {
     "hooked": {"deployment.yaml": DEPLOYMENT, "config.yaml": CONFIG, **HOOKS},
     "kinds": {"definition.yaml": DEFINITION},
     "migrating": {"job.yaml": PLAIN_JOB, "config.yaml": CONFIG},
+    "once": {"config.yaml": CONFIG, "pod.yaml": HOOK_POD},
     "broken": {"config.yaml": CONFIG, "hook.yaml": hook_job("fails", "pre-install", image="fails:1")},
 }
 VALUES = {"replicas": 1, "image": "plain:1", "setting": "one", "extra": False, "password": ""}

@@ -34,13 +34,13 @@ _CONTROLLERS = (
 
 @dataclass
 class Kubelets:
-    """Ends pods of Jobs well, and makes all others ready. Pods with an image in ``failing`` end badly; in ``stuck`` they never start."""
+    """Ends pods that run once well, and makes all others ready. Pods with an image in ``failing`` end badly; in ``stuck`` they never start."""
 
     client: Client
     failing: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
     ran: list[str] = field(default_factory=list)
-    """Names of the Jobs whose pods have run, in their order."""
+    """Names of the Jobs and single pods that have run, in their order."""
 
     def look(self) -> None:
         """Go once through the pods that have no state yet."""
@@ -49,10 +49,9 @@ class Kubelets:
             image = pod["spec"]["containers"][0]["image"]
             if image in self.stuck or pod["metadata"].get("deletionTimestamp"):
                 continue
-            owner = (pod["metadata"].get("ownerReferences") or [{}])[0]
-            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-            if owner.get("kind") == "Job":
-                self.ran.append(owner["name"])
+            status: dict[str, Any] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            if pod["spec"]["restartPolicy"] == "Never":
+                self.ran.append((pod["metadata"].get("ownerReferences") or [pod["metadata"]])[0]["name"])
                 ended = {"exitCode": 1 if image in self.failing else 0, "reason": "Error" if image in self.failing else "Completed"}
                 state = {"name": "main", "state": {"terminated": ended}, "ready": False, "restartCount": 0, "image": image, "imageID": ""}
                 status = {"phase": "Failed" if image in self.failing else "Succeeded", "containerStatuses": [state]}

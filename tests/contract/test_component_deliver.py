@@ -6,6 +6,11 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +91,9 @@ class Component:
     def render(self, *, check: bool = False, **options: Any) -> Outcome:
         run_directory = self.directory / "run"
         run_directory.mkdir(exist_ok=True)
-        pins = {name: {"chart": name, "repository": self.repository, "version": "1.0.0"} for name in ("plain", "hooked", "kinds", "migrating", "broken")}
+        pins = {
+            name: {"chart": name, "repository": self.repository, "version": "1.0.0"} for name in ("plain", "hooked", "kinds", "migrating", "once", "broken")
+        }
         fixed = {
             "definition": self.definition,
             "pins": pins,
@@ -202,6 +209,17 @@ def test_a_hook_that_fails_fails_the_component(component: Component) -> None:
     assert not component.deliver().changed
 
 
+def test_a_pod_as_hook_has_to_end(component: Component) -> None:
+    cluster = component.cluster
+    cluster.kubelets.failing.add("once:1")
+    component.define("once")
+    with pytest.raises(PlatformError, match=r"Pod .*/once-once: the pre-install hook failed: "):
+        component.deliver()
+    cluster.kubelets.failing.clear()
+    assert component.deliver().changed
+    assert cluster.kubelets.ran == ["once-once", "once-once"]
+
+
 def test_half_an_installation_is_not_taken_for_a_whole_one(component: Component) -> None:
     """The program never starts: the wait ends, and what was applied does not count as installed. The next run goes on, with the hooks of an installation."""
     cluster = component.cluster
@@ -215,6 +233,49 @@ def test_half_an_installation_is_not_taken_for_a_whole_one(component: Component)
     assert [line.partition(":")[0] for line in finished.values["hooks"]] == ["pre-install"] * 3 + ["post-install"]
     assert component.parent["data"]["revision"]
     assert not component.deliver().changed
+
+
+DELIVER = """
+import json, sys
+from ansible_collections.trinode.platform.plugins.module_utils.task import Task
+from ansible_collections.trinode.platform.plugins.modules import component_deliver
+options = json.loads(sys.argv[1])
+print("begin", flush=True)
+component_deliver.run(Task(options, check_mode=False, diff_mode=False, warn=print))
+"""
+
+
+def deliver_and_kill(component: Component, milliseconds: int, state: str = "present") -> None:
+    """Deliver in a process of its own, and kill it so long after its beginning."""
+    path = component.render(temporary=state == "absent").values["path"]
+    defaults = {name: option.get("default") for name, option in component_deliver.ARGUMENT_SPEC.items()}
+    options = {"definition": component.definition, "path": path, "state": state, "kubeconfig": str(component.cluster.kubeconfig)}
+    argv = [sys.executable, "-c", DELIVER, json.dumps({**defaults, **options})]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begin\n"
+        time.sleep(milliseconds / 1000)
+        process.kill()
+
+
+def test_killed_at_any_moment_it_is_completed_by_the_next_run(component: Component) -> None:
+    """SIGKILL at moments all over an installation, an upgrade and an uninstallation; the next run leaves what one without kills leaves."""
+    cluster, space = component.cluster, component.namespace
+    for version in ("1.0.0", "1.1.0"):
+        component.define("hooked", "kinds", "migrating", version=version, generated_secrets=[{"name": "admin", "generate": {"password": 12}}])
+        for milliseconds in (300, 600, 1000, 1600, 2400):
+            deliver_and_kill(component, milliseconds)
+        component.deliver()
+        assert not component.deliver().changed
+        assert not component.deliver(check=True).changed
+        assert component.parent["data"]["versions"] == f"hooked={version} kinds={version} migrating={version}"
+        assert cluster.get(f"{CONFIG_MAPS.format(space)}/hooked")["data"]["version"] == version
+        assert cluster.names(f"/apis/batch/v1/namespaces/{space}/jobs") == ["migrating-migrate", "redis-secret-init"]
+    for milliseconds in (400, 800, 1500):
+        deliver_and_kill(component, milliseconds, "absent")
+    component.deliver(state="absent")
+    assert space not in cluster.names("/api/v1/namespaces")
+    assert f"trinode-component-{space}" not in cluster.names(CONFIG_MAPS.format("kube-system"))
 
 
 def test_a_plain_job_that_changed_is_replaced(component: Component) -> None:
