@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -229,7 +230,13 @@ func (w *issuing) sign(ctx context.Context, item object, signer *pair, fingerpri
 
 	secret := made.secret(text(item, "metadata", "namespace"), text(item, "spec", "secretName"))
 	metadata, _ := secret["metadata"].(object)
-	metadata["labels"] = object{ofCertificate: "true"}
+
+	labels := object{ofCertificate: "true"}
+	if template, ok := at(item, "spec", "secretTemplate", "labels").(object); ok {
+		maps.Copy(labels, template)
+	}
+
+	metadata["labels"] = labels
 	metadata["annotations"] = object{
 		"cert-manager.io/certificate-name": at(item, "metadata", "name"),
 		"cert-manager.io/issuer-name":      at(item, "spec", "issuerRef", "name"),
