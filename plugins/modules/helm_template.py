@@ -64,6 +64,10 @@ options:
     description: Return the definitions in the chart's directory C(crds) too.
     type: bool
     default: true
+  hooks:
+    description: Return the chart's hooks too, among the other objects and with their annotations. Its tests are never returned.
+    type: bool
+    default: true
   helm:
     description: The program C(helm), version 3.
     type: str
@@ -109,10 +113,12 @@ manifests:
   description: YAML text with one document per object, as helm prints it.
   type: str
   returned: success
+  sample: "---\napiVersion: v1\nkind: ConfigMap\n..."
 count:
   description: Number of objects.
   type: int
   returned: success
+  sample: 43
 """
 
 from typing import Any
@@ -135,6 +141,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "kubernetes_version": {"type": "str", "required": True},
     "api_versions": {"type": "list", "elements": "str", "default": []},
     "include_crds": {"type": "bool", "default": True},
+    "hooks": {"type": "bool", "default": True},
     "helm": {"type": "str", "default": "helm"},
     "timeout": {"type": "int", "default": 120},
 }
@@ -152,6 +159,7 @@ def run(task: Task) -> Outcome:
         values=params["values"],
         api_versions=params["api_versions"],
         include_crds=params["include_crds"],
+        hooks=params["hooks"],
     )
     text, objects = render_chart(release, path, chart=str(chart), helm=params["helm"], deadline=deadline)
     return Outcome(message=f"{len(objects)} objects", values={"manifests": text, "count": len(objects)})

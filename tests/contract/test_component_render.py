@@ -20,7 +20,7 @@ from test_helm_template import find_helm
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import parse
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
-from ansible_collections.trinode.platform.plugins.modules import component_render
+from ansible_collections.trinode.platform.plugins.modules import component_render, helm_template
 
 GATEWAY = {"name": "platform", "namespace": "istio-ingress", "domain": "example.org"}
 OWN = "apiVersion: v1\nkind: Service\nmetadata: {name: own}\n---\n# nothing\n---\napiVersion: example.org/v1\nkind: Gadget\nmetadata: {name: own}\n"
@@ -296,6 +296,18 @@ def test_a_killed_run_is_completed(render: Render, tmp_path: Path, helm: str, re
     second = render(definition)
     assert second.changed
     assert files(second) == complete
+
+
+def test_helm_template_returns_hooks_when_asked(helm: str, repository: str, tmp_path: Path) -> None:
+    def kinds(*, hooks: bool) -> list[str]:
+        defaults = {name: option.get("default") for name, option in helm_template.ARGUMENT_SPEC.items()}
+        fixed = {"name": "x", "chart": "hooked", "repository": repository, "version": "1.0.0", "namespace": "x", "kubernetes_version": "v1.36.3"}
+        options = {**defaults, **fixed, "cache": str(tmp_path), "helm": helm, "hooks": hooks}
+        outcome = helm_template.run(Task(options, check_mode=False, diff_mode=False, warn=lambda _text: None))
+        return sorted({item["kind"] for item in parse(outcome.values["manifests"])})
+
+    assert kinds(hooks=True) == ["ConfigMap", "Deployment", "Job", "ServiceAccount"]
+    assert kinds(hooks=False) == ["ConfigMap", "Deployment"]
 
 
 def test_git_shows_only_what_changed(render: Render, tmp_path: Path) -> None:

@@ -12,13 +12,23 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.kube import removal
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
-from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources, discover
+from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource, Resources, discover
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
 from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import Leaving
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import FIELD_MANAGER, Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import placed
 
+# Looked at in every run, also when nothing changes: the listing of all kinds would be large.
+_ALWAYS_SERVED = {
+    (resource.api_version, resource.kind): resource
+    for resource in (
+        Resource("v1", "Namespace", "namespaces", False),
+        Resource("v1", "ConfigMap", "configmaps", True),
+        Resource("v1", "Secret", "secrets", True),
+        Resource("batch/v1", "Job", "jobs", True),
+    )
+}
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -40,13 +50,9 @@ class Access:
             self._resources = retried(lambda: discover(self.client), self.deadline, self.client.server)
         return self._resources
 
-    def refresh(self) -> None:
-        """Forget the kinds: new ones may have come."""
-        self._resources = None
-
     def place(self, item: Object) -> Object:
         """The object with the namespace that it has or gets."""
-        return placed(item, self.resources.get((item["apiVersion"], item["kind"])), None, self._namespace)
+        return placed(item, self._resource(key_of(item)), None, self._namespace)
 
     def read(self, item: Mapping[str, Any]) -> Object | None:
         """The object of this one's kind and name as it is; None where it, its namespace or its kind is not there."""
@@ -99,8 +105,12 @@ class Access:
         return removal.delete(self.client, Leaving(tuple(there), ()), self.resources, self.deadline, dry_run=self._check, gone=True)
 
     def _path(self, key: Key) -> str | None:
-        resource = self.resources.get((key.api_version, key.kind))
+        resource = self._resource(key)
         return resource.path(key.namespace, key.name) if resource else None
+
+    def _resource(self, key: Key) -> Resource | None:
+        kind = (key.api_version, key.kind)
+        return _ALWAYS_SERVED.get(kind) or self.resources.get(kind)
 
     def _send(self, method: str, path: str, body: Any, content_type: str, params: Mapping[str, str]) -> Object:
         return retried(lambda: self.client.request(method, path, body, content_type=content_type, params=params, deadline=self.deadline), self.deadline, path)

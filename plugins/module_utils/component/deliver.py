@@ -86,6 +86,9 @@ class _Delivery:
         result.applied += generate.ensure(self._access, definition.name, definition.generated_secrets)
         self._hooks(result, f"pre-{moment.step}", before)
         result.applied += self._applied(moment)
+        for item in result.applied:
+            if item.action == "kept":
+                progress(f"{item.key} is kept, though it is no longer part of {definition.title}: it may hold data")
         self._hooks(result, f"post-{moment.step}", after)
         result.applied.append(self._note(moment))
         return result

@@ -21,7 +21,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import manif
 
 @dataclass(frozen=True)
 class Release:
-    """What is rendered: a name, a namespace, values, and the Kubernetes that templates may ask for. Tests of charts (hooks) are left out."""
+    """What is rendered: a name, a namespace, values, and the Kubernetes that templates may ask for. Hooks are among the rest, charts' tests never."""
 
     name: str
     namespace: str
@@ -29,6 +29,7 @@ class Release:
     values: Mapping[str, Any] = field(default_factory=dict)
     api_versions: Sequence[str] = ()
     include_crds: bool = True
+    hooks: bool = True
 
 
 def template_arguments(release: Release, chart_path: str, helm: str) -> list[str]:
@@ -37,6 +38,8 @@ def template_arguments(release: Release, chart_path: str, helm: str) -> list[str
     argv += ["--values", "-"]
     if release.include_crds:
         argv.append("--include-crds")
+    if not release.hooks:
+        argv.append("--no-hooks")
     for version in release.api_versions:
         argv += ["--api-versions", version]
     return argv
