@@ -35,7 +35,7 @@ EXAMPLES = r"""
       title: Nodes
       uid: nodes
       panels:
-        - {title: Ready, kind: stat, queries: [{expr: sum(kube_node_status_condition{condition="Ready",status="true"})}]}
+        - {title: Ready, kind: stat, queries: [{expr: 'sum(kube_node_status_condition{condition="Ready",status="true"})'}]}
 """
 
 RETURN = r"""

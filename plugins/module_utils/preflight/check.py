@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.components import check_components
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.components import check_components, check_storage
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.machines import check_machines
@@ -29,5 +29,6 @@ def check(inventory: Inventory) -> list[Finding]:
             *check_networks(cluster, machines),
             *check_versions(inventory, cluster),
             *check_components(inventory),
+            *check_storage(inventory, cluster, machines),
         ]
     )

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Component, Inventory
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
 
 
 def check_components(inventory: Inventory) -> Iterator[Finding]:
@@ -25,6 +26,19 @@ def check_components(inventory: Inventory) -> Iterator[Finding]:
         yield Finding(
             f"Ansible works on {inventory.forks} hosts at once, and {len(components)} components may wait for each other",
             f"Set forks in ansible.cfg, or run with --forks {len(components)}.",
+        )
+
+
+def check_storage(inventory: Inventory, cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
+    """Ceph without a disk would come up and then keep every claim waiting. Machines that are containers have none to name."""
+    ceph = next((component for component in inventory.components if component.name == "rook_ceph"), None)
+    if ceph and cluster.get("trinode_talos_platform") == "metal" and not any(machine.get("machine_osd_disks") for machine in machines):
+        yield Finding(
+            "no machine names a disk for storage",
+            'Name them by serial, wwid or by_id, as `talosctl get disks --insecure` shows them: [{serial: "S4X9NF0M"}]; or take rook_ceph out.',
+            ceph.origin,
+            ("rook_ceph",),
+            "machine_osd_disks",
         )
 
 
