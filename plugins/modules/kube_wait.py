@@ -202,15 +202,15 @@ def run(task: Task) -> Outcome:
         client = connect(task.params["kubeconfig"], task.params["context"], deadline)
         try:
             if task.check_mode:
-                return _outcome(deadline, wishes.unfulfilled(client, wanted, deadline))
+                return _expected(wishes.unfulfilled(client, wanted, deadline))
             wishes.fulfil(client, wanted, deadline, grace=task.params["grace"])
         finally:
             client.close()
     except (MissingKubeconfigError, ApiUnreachable) as error:
         if not task.check_mode:
             raise
-        return _outcome(deadline, [f"the cluster, which does not exist yet or does not answer: {error}"])
-    return _outcome(deadline, [])
+        return _expected([f"the cluster, which does not exist yet or does not answer: {error}"])
+    return Outcome(values={"waited": round(deadline.elapsed, 3), "waiting_for": []})
 
 
 def _wishes(params: Mapping[str, Any]) -> list[wishes.Wish]:
@@ -230,9 +230,9 @@ def _wish(item: Mapping[str, Any]) -> wishes.Wish:
     return wishes.Wish(target, "until", query.compile(item["until"], option="until"))
 
 
-def _outcome(deadline: Deadline, waiting_for: list[str]) -> Outcome:
+def _expected(waiting_for: list[str]) -> Outcome:
     message = f"would wait for {'; '.join(waiting_for)}" if waiting_for else ""
-    return Outcome(message=message, values={"waited": round(deadline.elapsed, 3), "waiting_for": waiting_for})
+    return Outcome(message=message, values={"waited": 0.0, "waiting_for": waiting_for})
 
 
 def main() -> None:

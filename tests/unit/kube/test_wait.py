@@ -44,6 +44,7 @@ class Server:
         self.faults: dict[str, list[str]] = {}
         self.list_faults: dict[str, list[int]] = {}
         self.asked: Counter[str] = Counter()
+        self.meanwhile: Callable[[], None] = lambda: None
         self.port = 0
         self.start()
 
@@ -116,6 +117,9 @@ class Server:
         with self.lock:
             self.asked[f"watch {path}"] += 1
             fault = self.faults[path].pop(0) if self.faults.get(path) else ""
+            if fault == "forgotten":
+                self.meanwhile()
+                self.log[path].clear()
         handler.close_connection = True
         if fault == "no answer":
             return
@@ -123,7 +127,7 @@ class Server:
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         old = {"kind": "Status", "code": 410, "message": "too old"}
-        if fault in ("gone", "expired"):
+        if fault in ("gone", "expired", "forgotten"):
             handler.chunk(json.dumps(old if fault == "gone" else {"type": "ERROR", "object": old}).encode() + b"\n")
             handler.chunk(b"")
             return
@@ -191,14 +195,8 @@ def test_a_watch_that_breaks_loses_nothing(server: Server, client: Client, fault
 def test_a_version_that_was_forgotten_while_it_became_ready(server: Server, client: Client) -> None:
     """The change itself is never sent: only the new list shows it."""
     server.put(DEPLOYMENTS, deployment())
-    server.faults[DEPLOYMENTS] = ["no answer"]
-
-    def forget() -> None:
-        server.put(DEPLOYMENTS, deployment(available=1))
-        server.log[DEPLOYMENTS].clear()
-        server.faults[DEPLOYMENTS] = ["expired"]
-
-    soon(forget, 0.3)
+    server.faults[DEPLOYMENTS] = ["forgotten"]
+    server.meanwhile = lambda: server.put(DEPLOYMENTS, deployment(available=1))
     until_ready(client, deployment())
     assert server.asked[f"list {DEPLOYMENTS}"] == 2
 
