@@ -16,8 +16,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Inp
 from ansible_collections.trinode.platform.plugins.module_utils.helm.cache import exact_version
 from ansible_collections.trinode.platform.plugins.module_utils.kube import manifests
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def examine(value: Mapping[str, Any]) -> tuple[Definition | None, list[str]]:
     top = reader.mapping(value, "", _DEFINITION)
     namespace = top["namespace"] or ""
     reader.check_label(namespace, "namespace")
-    if top["name"] and not _NAME.match(top["name"]):
+    if top["name"] and not _NAME.fullmatch(top["name"]):
         reader.problems.append(f"name: {top['name']!r} is no name of a role")
     charts = tuple(reader.charts(top["charts"], namespace))
     parsed = Definition(
@@ -217,7 +217,7 @@ class _Reader:
         return found
 
     def check_label(self, value: str, place: str) -> None:
-        if value and not _LABEL.match(value):
+        if value and not _LABEL.fullmatch(value):
             self.problems.append(f"{place}: {value!r} is no name that Kubernetes takes (lower-case letters, digits, dashes; at most 63)")
 
     def texts(self, values: Any, place: str) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ class _Delivery:
         if self._check:
             # A server's dry run refuses what would have been deleted before.
             sources = self._without(sources, set(replaced))
-        self._log.record(self._definition.name, "settling", f"{len(sources)} objects")
+        self._log.record(self._definition.name, "applying", f"{len(sources)} objects")
         results = [item for item in apply.apply(self._client, sources, request, self._deadline) if not (item.action == "pruned" and item.key in replaced)]
         return self._as_one_step(results, replaced)
 

@@ -13,20 +13,20 @@ from collections.abc import Callable
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
 
-_VERSION = re.compile(r"^v?\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$")
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def exact_version(text: str) -> bool:
     """Whether the text is one version, not a range."""
-    return bool(_VERSION.match(text))
+    return bool(_VERSION.fullmatch(text))
 
 
 def require_exact(version: str, digest: str, where: str) -> None:
     """Raises InputError unless the version is one, and the digest is a digest or empty."""
     if not exact_version(version):
         raise InputError(f"{version!r} is not an exact version", where=where, hint="Pin one, such as 1.20.0; ranges change by themselves.")
-    if digest and not _DIGEST.match(digest):
+    if digest and not _DIGEST.fullmatch(digest):
         raise InputError(f"{digest!r} is not a digest", where=where, hint="Write sha256: and 64 hexadecimal digits: that of the file.")
 
 
