@@ -30,6 +30,18 @@ def newest(client: Client, namespace: str, names: Collection[str], said: str = "
     return f"Newest events: {' | '.join(lines)}" if lines else ""
 
 
+def refused_pods(client: Client, namespace: str, kind: str, name: str) -> str:
+    """Why admission forbids a workload's pods (a quota, Pod Security), as its controller tells; empty where it does not."""
+    selector = f"reason=FailedCreate,involvedObject.kind={kind},involvedObject.name={name}"
+    try:
+        found, _version = client.list(f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": selector}, deadline=Deadline(_SECONDS))
+    except PlatformError:
+        return ""
+    # A webhook that does not answer refuses too, but not for long.
+    messages = [str(event.get("message", "")) for event in sorted(found, key=_time) if "is forbidden" in str(event.get("message", ""))]
+    return messages[-1].strip() if messages else ""
+
+
 def told(events: Iterable[Mapping[str, Any]], names: Collection[str], said: str = "") -> list[str]:
     """The last few different messages about these objects, oldest first, that ``said`` does not hold yet."""
     about = [event for event in events if _subject(event).get("name") in names]

@@ -23,6 +23,7 @@ GRACE_SECONDS = 30.0
 
 _NEVER = 3600.0
 _ASK_SECONDS = 10.0
+_ASK_AGAIN_SECONDS = 15.0
 _POD = Resource("v1", "Pod", "pods", True)
 _WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job")
 
@@ -41,6 +42,7 @@ class Health:
         self._grace = grace
         self._since: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        self._ask_at: dict[str, float] = {}
 
     def hopeless(self, known: Known, pending: Mapping[Goal, Readiness], now: float) -> tuple[Goal, str] | None:
         observed = ((goal, state) for goal, state in pending.items() if goal.observed)
@@ -50,10 +52,10 @@ class Health:
         for subject, (goal, trouble) in current.items():
             if now >= self._due[subject]:
                 return goal, trouble.text if subject == goal.what else f"{subject}: {trouble.text}"
-        return None
+        return next(((goal, text) for goal in pending if goal.observed and (text := self._refused(known, goal, now))), None)
 
     def next_look(self, now: float) -> float:
-        return max(0.05, min((due - now for due in self._due.values()), default=_NEVER))
+        return max(0.05, min((due - now for due in (*self._due.values(), *self._ask_at.values())), default=_NEVER))
 
     def remark(self, known: Known, goal: Goal) -> str:
         if not goal.observed:
@@ -74,6 +76,19 @@ class Health:
             yield Trouble(goal.what, state.reason, state.patience)
         for pod in self._pods_of(known, goal):
             yield from pods.troubles(pod)
+
+    def _refused(self, known: Known, goal: Goal, now: float) -> str:
+        """Why a workload without any pods gets none. Only events tell, so they are read once it has been so for the grace, and then now and again."""
+        item = next((item for item in subjects(known, goal) if _wants_pods(item)), None)
+        if item is None or not all(known.listed(collection) for collection in self.collections) or self._pods_of(known, goal):
+            self._ask_at.pop(goal.what, None)
+            return ""
+        if now < self._ask_at.setdefault(goal.what, now + self._grace):
+            return ""
+        self._ask_at[goal.what] = now + _ASK_AGAIN_SECONDS
+        metadata = item["metadata"]
+        told = events.refused_pods(self._client, metadata.get("namespace", ""), item["kind"], metadata["name"])
+        return f"its pods are refused: {told}" if told else ""
 
     def _pods_of(self, known: Known, goal: Goal) -> list[Json]:
         found = []
@@ -105,6 +120,20 @@ class Health:
                 if claim["metadata"]["name"] in storage.claims_of(pod) and not state.ready:
                     return f"PersistentVolumeClaim {namespace}/{claim['metadata']['name']}: {state.reason}."
         return ""
+
+
+def _wants_pods(item: Json) -> bool:
+    """Whether its controller makes pods by itself, and should have made some. A Deployment says in its status what is wrong."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    match item["kind"]:
+        case "StatefulSet":
+            return bool(spec.get("replicas", 1))
+        case "DaemonSet":
+            return bool(status.get("desiredNumberScheduled"))
+        case "Job":
+            return not spec.get("suspend") and not status.get("conditions")
+        case _:
+            return False
 
 
 def subjects(known: Known, goal: Goal) -> list[Json]:

@@ -103,3 +103,12 @@ def test_a_refusal_ends_it_and_is_told() -> None:
     [seen] = follow(server, 1)
     assert seen.error is not None
     assert server.asked == ["list"]
+
+
+def test_what_cannot_be_watched_is_listed_again_and_again() -> None:
+    refused = [ApiError("the server does not allow this method on the requested resource", code=405)]
+    server = Server([([], ""), ([item("a", 1)], "")], [list(refused), list(refused)])
+    first, second = follow(server, 2)
+    assert not first.items
+    assert second.items[0]["metadata"]["name"] == "a"
+    assert server.asked[:3] == ["list", "watch ", "list"]

@@ -26,6 +26,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery im
 
 RESOURCES = {
     ("apps/v1", "Deployment"): Resource("apps/v1", "Deployment", "deployments", True),
+    ("apps/v1", "DaemonSet"): Resource("apps/v1", "DaemonSet", "daemonsets", True),
     ("redis.redis.opstreelabs.in/v1beta2", "RedisSentinel"): Resource("redis.redis.opstreelabs.in/v1beta2", "RedisSentinel", "redissentinels", True),
     ("example.org/v1", "Widget"): Resource("example.org/v1", "Widget", "widgets", True),
 }
@@ -274,6 +275,19 @@ def test_a_refused_pod_is_given_up(server: Server, client: Client) -> None:
     item["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity baseline: hostNetwork"}]
     server.put(DEPLOYMENTS, item)
     with pytest.raises(PlatformError, match="its pods are refused: violates PodSecurity baseline: hostNetwork"):
+        until_ready(client, item)
+
+
+def test_pods_that_are_forbidden_are_given_up(server: Server, client: Client) -> None:
+    path, kind = "/apis/apps/v1/namespaces/shop/daemonsets", {"apiVersion": "apps/v1", "kind": "DaemonSet"}
+    spec = {"selector": {"matchLabels": {"app": "agent"}}}
+    metadata = {"name": "agent", "namespace": "shop", "generation": 1}
+    item = {**kind, "metadata": metadata, "spec": spec, "status": {"observedGeneration": 1, "desiredNumberScheduled": 3}}
+    server.put(path, item)
+    message = 'pods "agent-" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)'
+    event = {"kind": "Event", "metadata": {"name": "e"}, "message": message, "involvedObject": {"kind": "DaemonSet", "name": "agent"}}
+    server.put("/api/v1/namespaces/shop/events", event)
+    with pytest.raises(PlatformError, match=r"DaemonSet shop/agent: it will not become ready: its pods are refused: pods .*violates PodSecurity"):
         until_ready(client, item)
 
 
