@@ -15,6 +15,8 @@ _CREATION = frozenset({"CreateContainerConfigError", "CreateContainerError", "Ru
 _CRASHES = 3
 # Volumes take a while to be made, and other pods to go.
 _UNSCHEDULED_PATIENCE = 4.0
+# A Secret or ConfigMap that an operator makes, such as that of a new bucket.
+_MISSING_PATIENCE = 4.0
 # Taints of nodes that are only starting: they go by themselves.
 _STARTING = (
     "node.kubernetes.io/not-ready",
@@ -40,11 +42,15 @@ class Trouble:
 def troubles(pod: Mapping[str, Any]) -> list[Trouble]:
     """Containers that cannot get their image, cannot be created, or crash again and again; a pod that no node can take."""
     name = (pod.get("metadata") or {}).get("name", "?")
-    found = [Trouble(f"container {name}/{status.get('name', '?')}", text) for status in _statuses(pod) if (text := _trouble(status))]
+    found = [Trouble(f"container {name}/{status.get('name', '?')}", text, _patience(text)) for status in _statuses(pod) if (text := _trouble(status))]
     if text := unscheduled(pod):
         healing = any(taint in text for taint in _STARTING)
         found.append(Trouble(f"pod {name}", f"no node can take it: {text}", math.inf if healing else _UNSCHEDULED_PATIENCE))
     return found
+
+
+def _patience(text: str) -> float:
+    return _MISSING_PATIENCE if text.startswith("CreateContainerConfigError") and "not found" in text else 1.0
 
 
 def unscheduled(pod: Mapping[str, Any]) -> str:

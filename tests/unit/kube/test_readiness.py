@@ -157,6 +157,14 @@ def test_troubles(status: dict[str, Any], text: str) -> None:
     assert [trouble.text for trouble in troubles(pod(**status))] == ([text] if text else [])
 
 
+def test_a_missing_secret_gets_more_time_since_an_operator_may_make_it() -> None:
+    def patience(message: str) -> float:
+        return troubles(pod(state={"waiting": {"reason": "CreateContainerConfigError", "message": message}}))[0].patience
+
+    assert patience('secret "x" not found') == 4.0
+    assert patience("couldn't find key y in Secret x") == 1.0
+
+
 def test_init_containers_count() -> None:
     waiting = {"name": "setup", "image": "i:2", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
     item = {"metadata": {"name": "p"}, "status": {"initContainerStatuses": [waiting]}}
