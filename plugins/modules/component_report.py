@@ -10,7 +10,7 @@ short_description: Note what has become of a component in this run
 version_added: 1.0.0
 description:
   - Tells the other components of the run, and its closing summary, that a component is ready, removed, or has failed.
-  - With O(state=failed) the task itself fails with O(message).
+  - With O(state=failed) the task itself fails with the first line of O(message).
 author:
   - trinode.platform contributors (@trinode)
 options:
@@ -114,10 +114,11 @@ def run(task: Task) -> Outcome:
     component, state, message = params["component"], params["state"], params["message"]
     log = RunLog(params["run_directory"])
     if state == "failed":
+        reason = next(iter(message.splitlines()), "no reason was given")
         told = latest(log.read()).get(component)
         if told is None or told.state not in FINAL:
-            log.record(component, "failed", message.splitlines()[0] if message else "")
-        raise PlatformError(message or f"{component} failed")
+            log.record(component, "failed", reason)
+        raise PlatformError(f"{component} failed: {reason}")
     log.record(component, state, message, {"versions": params["versions"], "routes": params["routes"]})
     return Outcome(message=f"{component} is {state}")
 
