@@ -111,7 +111,7 @@ class _Run:
         if landed.errors:
             sound = {key: result for key, result in landed.applied.items() if key not in landed.errors}
             self._record(work, sound, sender, parent, kept=(), complete=False)
-            raise _summary(landed.errors, self._client.server)
+            raise _summary(landed.errors, work.order, self._client.server)
         if dry_run:
             return self._results(work, landed.applied, self._prune(work, landed.applied, sender.resources, members))
         pruned: list[Applied] = [] if put_off else self._prune(work, landed.applied, sender.resources, members)
@@ -125,7 +125,7 @@ class _Run:
             work.move(later.moved)
             if later.errors:
                 self._record(work, landed.applied, sender, parent, kept=(), complete=False)
-                raise _summary(later.errors, self._client.server)
+                raise _summary(later.errors, work.order, self._client.server)
             pruned = self._prune(work, landed.applied, sender.resources, members)
             self._wait(Sorted(), later.applied, sender.resources, None, definitions=True)
         self._record(work, landed.applied, sender, parent, kept=pruned, complete=True, data=True)
@@ -204,8 +204,9 @@ def _namespaces(keys: Iterable[Key]) -> set[str]:
     return {key.namespace for key in keys if key.namespace}
 
 
-def _summary(errors: Mapping[Key, PlatformError], server: str) -> PlatformError:
-    """One error for all refusals; conflicts by field and owner."""
+def _summary(found: Mapping[Key, PlatformError], order: Sequence[Key], server: str) -> PlatformError:
+    """One error for all refusals, in the order of the objects; conflicts by field and owner."""
+    errors = {key: found[key] for key in order if key in found}
     lines = []
     for key, error in errors.items():
         conflicts = error.field_conflicts if isinstance(error, ApiError) else []

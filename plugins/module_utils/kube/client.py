@@ -85,10 +85,14 @@ class Client:
         params: Mapping[str, Any] | None = None,
         deadline: Deadline | None = None,
         accept: str = "application/json",
+        affinity: str = "",
     ) -> Json:
-        """Send one request and return the decoded answer. ``body`` is sent as JSON, bytes as they are. One try: retrying is the caller's decision."""
+        """Send one request and return the decoded answer. ``body`` is sent as JSON, bytes as they are. One try: retrying is the caller's decision.
+
+        Of several servers, all requests with the same ``affinity`` go to the same one as long as it answers.
+        """
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        response = self._send(method, path, params, deadline or self._deadline, headers=headers, body=body)
+        response = self._send(method, path, params, deadline or self._deadline, headers=headers, body=body, affinity=affinity)
         return self._decode(response.status, response.data, response.headers, f"{method} {path}")
 
     def exchange(self, path: str, params: Sequence[tuple[str, str]] = (), *, deadline: Deadline | None = None) -> tuple[int, bytes]:
@@ -132,6 +136,7 @@ class Client:
         headers: Mapping[str, str],
         body: Any = None,
         stream: bool = False,
+        affinity: str = "",
     ) -> BaseHTTPResponse:
         import urllib3  # noqa: PLC0415  comes with the package kubernetes, whose absence connect() explains
 
@@ -146,7 +151,7 @@ class Client:
         tried: list[str] = []
         while True:
             deadline.check(f"{method} {path} was not answered", where=self.server)
-            server = self._servers.pick(tried)
+            server = self._servers.pick(tried, affinity)
             tried.append(server)
             url = f"{server}{quote(path, safe='/:')}{'?' + urlencode(params) if params else ''}"
             timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline.remaining), read=min(silence, deadline.remaining))

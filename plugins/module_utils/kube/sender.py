@@ -75,9 +75,14 @@ class Sender:
         if self._request.dry_run:
             params["dryRun"] = "All"
 
+        # Each API server makes what it needs to serve a custom kind at the first request for it, which is dear, and all compete to establish a definition.
+        affinity = wanted.key.kind if wanted.key.kind == DEFINITION or wanted.kind in self._new_kinds else ""
+
         def ask() -> Object:
             accept = _METADATA if short else "application/json"
-            return self._client.request("PATCH", path, wanted.body, content_type=_APPLY, params=params, deadline=self._deadline, accept=accept)
+            return self._client.request(
+                "PATCH", path, wanted.body, content_type=_APPLY, params=params, deadline=self._deadline, accept=accept, affinity=affinity
+            )
 
         answer = self._settled(wanted, ask)
         return {**wanted.item, "metadata": answer["metadata"]} if short else answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
@@ -44,12 +45,14 @@ class Servers:
     def __len__(self) -> int:
         return len(self._all)
 
-    def pick(self, tried: Iterable[str] = ()) -> str:
-        """The next server; one of those not ``tried`` yet, if there is one."""
+    def pick(self, tried: Iterable[str] = (), affinity: str = "") -> str:
+        """The next server, or with an ``affinity`` always the same one for it; one of those not ``tried`` yet, if there is one."""
         with self._lock:
             now = time.monotonic()
             able = [server for server in self._all if self._out.get(server, 0.0) <= now] or self._all
             fresh = [server for server in able if server not in set(tried)] or able
+            if affinity:
+                return fresh[zlib.crc32(affinity.encode()) % len(fresh)]
             self._turn += 1
             return fresh[self._turn % len(fresh)]
 
