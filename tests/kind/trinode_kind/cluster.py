@@ -26,7 +26,8 @@ from trinode_kind import images, node_image
 from trinode_kind.docker import Docker
 from trinode_kind.settings import API_PORT, SETTINGS_FILE, Settings, load_settings
 
-CREATE_SECONDS = 300
+CREATE_SECONDS = 600
+STOCK_IMAGE = f"kindest/node:{tools.KUBERNETES_VERSION}"
 
 
 def build() -> None:
@@ -149,7 +150,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     """kind's configuration (JSON is YAML). No pod network and no kube-proxy: that is Cilium's part."""
     mount = {"hostPath": str(settings.directory / "certs.d"), "containerPath": "/etc/containerd/certs.d", "readOnly": True}
     roles = ["control-plane"] * settings.control_planes + ["worker"] * settings.workers
-    # The kubelet refuses cgroup version 1 otherwise; the shorter waits are for tests.
+    # The kubelet refuses cgroup version 1 otherwise.
     kubelet = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "failCgroupV1": False, "serializeImagePulls": False}
     return {
         "kind": "Cluster",
@@ -170,15 +171,12 @@ def _configuration(settings: Settings) -> dict[str, Any]:
 
 
 def _node_image(docker: Docker) -> str:
-    """The image of nodes: the stock one where it can be had, ours otherwise. "" lets kind choose its own."""
-    chosen = os.environ.get("TRINODE_KIND_IMAGE", "")
-    if docker.socket is None and (not chosen or docker.has_image(chosen)) and _stock_available(docker, chosen):
+    """The image of nodes: the one that the user names, the stock one where the host's Docker has or gets it, ours otherwise."""
+    if chosen := os.environ.get("TRINODE_KIND_IMAGE"):
         return chosen
-    return chosen or node_image.ensure(docker)
-
-
-def _stock_available(docker: Docker, chosen: str) -> bool:
-    return bool(chosen) or docker.run("pull", "--quiet", "docker.io/kindest/node:" + tools.KUBERNETES_VERSION, check=False).returncode == 0
+    if docker.socket is None and (docker.has_image(STOCK_IMAGE) or docker.run("pull", "--quiet", STOCK_IMAGE, check=False).returncode == 0):
+        return STOCK_IMAGE
+    return node_image.ensure(docker)
 
 
 def _make_network(settings: Settings, docker: Docker) -> None:
@@ -199,7 +197,7 @@ def _start_registry(settings: Settings) -> None:
 def _create(settings: Settings, docker: Docker, image: str) -> None:
     command = ["create", "cluster", "--config", str(settings.directory / "kind.yaml"), "--kubeconfig", str(settings.kubeconfig)]
     with (settings.directory / "kind.log").open("w") as log:
-        result = _kind(settings, docker, *command, *(["--image", image] if image else []), "--retain", output=log)
+        result = _kind(settings, docker, *command, "--image", image, "--retain", output=log)
     if result.returncode:
         raise LabError(f"kind could not create the cluster {settings.name}; its log: {log.name}\n{Path(log.name).read_text()[-3000:]}")
     # Nobody but the owner reads credentials.

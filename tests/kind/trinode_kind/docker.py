@@ -78,14 +78,14 @@ def standing() -> Docker | None:
 
 
 def usable() -> bool:
-    """Whether the host's Docker can run kind's privileged nodes: root must be able to raise limits, or the daemon must have a runtime that leaves that out."""
+    """Whether the host's Docker can run kind's nodes: they are privileged, and the host may not have all of what that means."""
     return not host.needs_shim()
 
 
 def start() -> Docker:
     """The standing daemon, or a new one of ours."""
     docker = standing()
-    if docker is None or docker.socket is None:
+    if docker is None:
         _install()
         # Debian's package may have started the host's daemon.
         docker = standing()
@@ -94,10 +94,6 @@ def start() -> Docker:
 
 def _install() -> None:
     missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
-    if Docker(None).answers and usable():
-        return
-    if os.geteuid() != 0:
-        raise LabError("no Docker daemon answers, and starting one needs root: start Docker, or run this with sudo")
     if missing:
         host.install_packages(missing)
     if still := [program for program in PROGRAMS if not shutil.which(program)]:
@@ -139,9 +135,12 @@ def _start_own() -> Docker:
 
 
 def stop_if_unused() -> None:
-    """End our own daemon when no container is left in it."""
+    """End our own daemon when no container is left in it, and remove what is not its cache."""
     if Record(_directory() / "process").read() is not None and not _own().containers():
         _stop_own()
+        shutil.rmtree(_directory())
+        with contextlib.suppress(OSError):
+            state_root().rmdir()  # only when no cluster is in it
 
 
 def _stop_own() -> None:
@@ -149,7 +148,4 @@ def _stop_own() -> None:
     process = Record(_directory() / "process").read()
     if process is not None and not process.end(signal.SIGTERM, STOP_SECONDS):
         process.end(signal.SIGKILL)
-    for left in ("process", "pid", "socket", "daemon.json"):
-        (_directory() / left).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        shutil.rmtree(_directory() / "exec")
+    (_directory() / "process").unlink(missing_ok=True)
