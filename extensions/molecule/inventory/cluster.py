@@ -68,14 +68,15 @@ def kind_variables(facts: dict[str, Any]) -> dict[str, Any]:
 
 def lab(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     nodes = [{"name": machine["name"], "address": machine["address"], "control_plane": True} for machine in facts["machines"]]
-    directory = f"{facts['state']}/cluster"
+    prefix = facts["gateway"].rpartition(".")[0]
     return nodes, {
         "trinode_cluster_name": facts["name"],
         # Machines that are containers.
         "trinode_talos_platform": "container",
         "trinode_kubernetes_version": facts["versions"]["kubernetes"],
-        "trinode_directory": directory,
-        "trinode_kubeconfig": f"{directory}/kubeconfig",
+        "trinode_directory": facts["cluster"],
+        "trinode_kubeconfig": f"{facts['cluster']}/kubeconfig",
+        "trinode_load_balancer_addresses": [f"{prefix}.200-{prefix}.220"],
         "trinode_chart_mirror": facts["charts"],
         "trinode_chart_cache": f"{facts['state']}/chart-cache",
     }
