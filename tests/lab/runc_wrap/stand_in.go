@@ -14,12 +14,16 @@ import (
 )
 
 // With real charts (LAB_CHARTS) the lab's registry gives its stub image for every name, in which the program that a container is to run is missing. The stub
-// then stands in for it: it listens on the ports that the container's pod declares or is probed on, and ends well where the program is to end.
+// then stands in for it: it listens on the ports that the container's pod declares or is probed on (8080 without any), and ends well where the program is
+// to end.
 const (
 	stub    = "/usr/local/bin/stub"
 	kubelet = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 	server  = "https://127.0.0.1:7445" // KubePrism
 )
+
+// verbs of the stub (stub/main.go).
+var verbs = []string{"pause", "cni", "operator", "metrics", "gateway", "job", "stand-in", "accepted", "serve"}
 
 // standIn puts the stub in the place of a program that the container's root file system lacks.
 func standIn(bundle string, specification object) error {
@@ -39,7 +43,7 @@ func standIn(bundle string, specification object) error {
 	arguments, _ := process["args"].([]any)
 	environment, _ := process["env"].([]any)
 
-	if len(arguments) == 0 || !exists(directory, stub) || found(directory, fmt.Sprint(arguments[0]), environment) {
+	if len(arguments) == 0 || !exists(directory, stub) || played(arguments) || arguments[0] != stub && found(directory, fmt.Sprint(arguments[0]), environment) {
 		return nil
 	}
 
@@ -83,6 +87,11 @@ func standInCommand(arguments []string, process object) {
 			process["cwd"] = "/"
 		}
 	}
+}
+
+// played tells whether a chart double says what the stub is to play. Where a real chart gives no command, the stub is called as the image's own program.
+func played(arguments []any) bool {
+	return len(arguments) > 1 && arguments[0] == stub && slices.Contains(verbs, fmt.Sprint(arguments[1]))
 }
 
 func readObject(path string) (object, error) {
@@ -212,6 +221,10 @@ func listened(container object) []string {
 				add(action["port"])
 			}
 		}
+	}
+
+	if len(ports) == 0 {
+		return []string{"8080"}
 	}
 
 	return ports

@@ -9,7 +9,7 @@ import (
 func TestWhatAContainersPodWants(t *testing.T) {
 	const content = `{"spec": {"restartPolicy": "Always",
 		"initContainers": [{"name": "first"}, {"name": "beside", "restartPolicy": "Always", "ports": [{"containerPort": 1}]}],
-		"containers": [{"name": "main", "ports": [{"name": "http", "containerPort": 80}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}],
+		"containers": [{"name": "silent"}, {"name": "main", "ports": [{"name": "http", "containerPort": 80}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}],
 			"readinessProbe": {"httpGet": {"port": "http"}}, "livenessProbe": {"tcpSocket": {"port": 81}}, "startupProbe": {"grpc": {"port": 82}}}]}}`
 
 	var pod object
@@ -17,11 +17,15 @@ func TestWhatAContainersPodWants(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for name, expected := range map[string][]string{"first": {"job"}, "beside": {"stand-in", "1"}, "main": {"stand-in", "80", "82", "81"}} {
+	for name, expected := range map[string][]string{"first": {"job"}, "beside": {"stand-in", "1"}, "silent": {"stand-in", "8080"}, "main": {"stand-in", "80", "82", "81"}} {
 		verb, ports := wanted(pod, name)
 		if found := append([]string{verb}, ports...); !slices.Equal(found, expected) {
 			t.Errorf("%s: %v instead of %v", name, found, expected)
 		}
+	}
+
+	if played([]any{stub, "-config.file=x"}) || played([]any{stub}) || !played([]any{stub, "serve"}) {
+		t.Error("the stub is taken for another")
 	}
 
 	pod["spec"].(object)["restartPolicy"] = "OnFailure"

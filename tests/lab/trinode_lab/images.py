@@ -89,7 +89,8 @@ class _Writer:
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
         # The double of Cilium's agent runs kube-proxy, which runs nft.
         self.image(AGENT, ANY, [base, hyper, self.layer(_with_libraries(host.program("nft")), {}, {}), stub], "/usr/local/bin/stub")
-        self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub", ["GOMAXPROCS=1", "GOGC=50"])
+        # Not root, as the images of most charts: some want it so (runAsNonRoot) without naming a user.
+        self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub", environment=["GOMAXPROCS=1", "GOGC=50"], user="65532")
         self.file.write_text(json.dumps(self.index, indent=1))
 
     def layer(self, files: Mapping[str, Path], links: Mapping[str, str], texts: Mapping[str, bytes]) -> dict[str, Any]:
@@ -123,11 +124,11 @@ class _Writer:
         (self.blobs / name).write_bytes(content)
         return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
 
-    def image(self, repository: str, tag: str, layers: list[dict[str, Any]], entrypoint: str, environment: Sequence[str] = ()) -> None:
+    def image(self, repository: str, tag: str, layers: list[dict[str, Any]], entrypoint: str, *, environment: Sequence[str] = (), user: str = "") -> None:
         config = {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *environment]},
+            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *environment], "User": user},
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
         }
         content = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": self.blob(json.dumps(config).encode(), _CONFIG), "layers": layers}
