@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, MissingKubeconfigError, connect
+from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 
 NAMESPACE = "kube-system"
 _PREFIX = "trinode-component-"
@@ -32,8 +33,9 @@ def parent_name(component: str) -> str:
 
 
 def read(client: Client) -> Mapping[str, Installed]:
-    """Every component that has been delivered to its end, by name. One request."""
-    items, _version = client.list(f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": COMPONENT_LABEL})
+    """Every component that has been delivered to its end, by name. One request, tried again while the API server restarts."""
+    path, selector = f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": COMPONENT_LABEL}
+    items, _version = retried(lambda: client.list(path, selector), client.deadline, client.server)
     found = {}
     for item in items:
         data = item.get("data") or {}
@@ -48,6 +50,8 @@ def installed_components(kubeconfig: str, context: str, deadline: Deadline, *, l
     try:
         client = connect(kubeconfig, context, deadline)
         try:
+            if lenient:
+                client.get("/version")
             return read(client)
         finally:
             client.close()

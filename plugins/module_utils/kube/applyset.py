@@ -64,8 +64,9 @@ def place(key: Key) -> Place:
 
 def read(client: Client, applied: ApplySet, deadline: Deadline | None = None) -> Parent | None:
     """The parent, or None where it is not there. Raises RefusedError for a ConfigMap that belongs to something else."""
+    limit = deadline or client.deadline
     try:
-        found = client.get(_path(applied), deadline=deadline)
+        found = retried(lambda: client.get(_path(applied), deadline=limit), limit, client.server)
     except ApiError as error:
         if error.not_found:
             return None

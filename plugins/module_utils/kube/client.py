@@ -45,7 +45,7 @@ class Client:
     def __init__(self, configuration: Configuration, pool: PoolManager, deadline: Deadline, servers: Sequence[str] = ()) -> None:
         self._configuration = configuration
         self._pool = pool
-        self._deadline = deadline
+        self.deadline = deadline
         self.server: str = configuration.host.rstrip("/")
         self._servers = Servers(servers or (self.server,))
 
@@ -92,12 +92,12 @@ class Client:
         Of several servers, all requests with the same ``affinity`` go to the same one as long as it answers.
         """
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        response = self._send(method, path, params, deadline or self._deadline, headers=headers, body=body, affinity=affinity)
+        response = self._send(method, path, params, deadline or self.deadline, headers=headers, body=body, affinity=affinity)
         return self._decode(response.status, response.data, response.headers, f"{method} {path}")
 
     def exchange(self, path: str, params: Sequence[tuple[str, str]] = (), *, deadline: Deadline | None = None) -> tuple[int, bytes]:
         """GET what the API server passes on from another server: its status and its body, whatever they are."""
-        response = self._send("GET", path, params, deadline or self._deadline, headers={"Accept": "*/*"})
+        response = self._send("GET", path, params, deadline or self.deadline, headers={"Accept": "*/*"})
         return response.status, response.data
 
     def watch(self, path: str, resource_version: str, deadline: Deadline | None = None, params: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Json]]:
@@ -110,7 +110,7 @@ class Client:
 
     def open_watch(self, path: str, resource_version: str, deadline: Deadline | None = None, params: Mapping[str, Any] | None = None) -> WatchStream:
         """As ``watch``, as a stream that another thread can close."""
-        limit = deadline or self._deadline
+        limit = deadline or self.deadline
         query = {
             **(params or {}),
             "watch": "true",
