@@ -69,9 +69,9 @@ test-molecule: prerequisites setup ## Components one by one on a cluster of kind
 
 # The longest comes last, so that pytest's own count closes the output.
 test: prerequisites lint sanity ## Everything but chaos
-	@echo "test: building the lab's tools"; $(LAB) build
+	@echo "test: building the tools of the lab and of kind"; $(LAB) build; $(BIN)/python tests/kind/kind build
 	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest tests/unit tests/contract
-	@echo "test: all tests"; $(PYTEST) -m "not chaos" tests/unit tests/contract tests/lab/tests
+	@echo "test: all tests"; $(PYTEST) -m "not chaos" tests/unit tests/contract tests/molecule tests/lab/tests
 
 test-chaos: prerequisites setup ## The long ones: many interrupted runs
 	@echo "test-chaos: building the lab's tools"; $(LAB) build
