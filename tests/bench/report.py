@@ -24,8 +24,10 @@ class Figures:
     left_out: str = ""
     objects: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+    busy: list[float] = field(default_factory=list)
 
     def add(self, load: str, who: str, what: str, seconds: float) -> None:
+        self.busy.append(os.getloadavg()[0])
         self.seconds.setdefault((load, who, what), []).append(seconds)
 
     def median(self, load: str, who: str, what: str) -> float | None:
@@ -52,8 +54,9 @@ def _page(figures: Figures) -> Iterator[str]:
     yield ""
     yield f"- Machine: {_machine()}"
     yield f"- Servers: {figures.servers} kube-apiservers and one etcd, real ones, on loopback addresses of the same machine, so they compete with the clients."
-    yield f"- Load of the machine while it ran: {', '.join(f'{value:.1f}' for value in os.getloadavg())} (averages over 1, 5 and 15 minutes at the end)."
-    yield "  Where others use the machine too, seconds are noisy; the processor seconds that the API servers spend on a load are less so."
+    yield f"- Load of the machine while it ran: {min(figures.busy):.1f} to {max(figures.busy):.1f} (averages over a minute). Well above the number of cores it was"
+    yield "  used by others too, and rows that were measured one after the other cannot be compared by their seconds; the processor seconds that the API"
+    yield "  servers spend on a load are less noisy."
     yield "- The floor is the same requests in a bare loop, without reading files, comparing, or reporting. Ours and kubernetes.core.k8s are whole tasks of"
     yield "  ansible-playbook, kubectl is whole processes; for definitions they are told to wait in between, since they cannot hold back what needs them."
     if figures.left_out:
