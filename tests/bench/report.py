@@ -54,7 +54,7 @@ def _page(figures: Figures) -> Iterator[str]:
     yield ""
     yield f"- Machine: {_machine()}"
     yield f"- Servers: {figures.servers} kube-apiservers and one etcd, real ones, on loopback addresses of the same machine, so they compete with the clients."
-    yield f"- Load of the machine while it ran: {min(figures.busy):.1f} to {max(figures.busy):.1f} (averages over a minute). Well above the number of cores it was"
+    yield f"- Load of the machine while it ran: {min(figures.busy):.1f} to {max(figures.busy):.1f} (averages over a minute). Above its cores it was"
     yield "  used by others too, and rows that were measured one after the other cannot be compared by their seconds; the processor seconds that the API"
     yield "  servers spend on a load are less noisy."
     yield "- The floor is the same requests in a bare loop, without reading files, comparing, or reporting. Ours and kubernetes.core.k8s are whole tasks of"
