@@ -48,12 +48,16 @@ def _watched() -> bool:
     return boolean(wanted) if wanted else sys.stdout.isatty()
 
 
+# Libraries that modules import when they need them, and that cost half a second each time.
+_LIBRARIES = ("kubernetes.client.rest", "kubernetes.config")
+
+
 def _import_modules() -> None:
-    """Import every module of ours, and so the libraries that they need."""
-    for module in pkgutil.iter_modules(modules.__path__):
+    """Import every module of ours, and the libraries that they need."""
+    for name in (*(f"{modules.__name__}.{module.name}" for module in pkgutil.iter_modules(modules.__path__)), *_LIBRARIES):
         # What is missing is reported by the task that needs it.
         with contextlib.suppress(Exception):
-            importlib.import_module(f"{modules.__name__}.{module.name}")
+            importlib.import_module(name)
 
 
 # Strategies load this file in the parent process, before they fork a worker for a task. So these two happen once in a playbook: the parent still has

@@ -11,6 +11,7 @@ version_added: 1.0.0
 description:
   - Returns when every component of O(needs), and those of O(uses) that are part of this run, are ready.
   - A component that is needed and not part of this run must be installed in the cluster already.
+  - Where the cluster has O(revision) of the component already, there is nothing to wait for.
   - Fails at once when one of them has failed in this run.
 author:
   - trinode.platform contributors (@trinode)
@@ -29,6 +30,10 @@ options:
     type: list
     elements: str
     default: []
+  revision:
+    description: The revision that is to be installed, as M(trinode.platform.component_render) returns it.
+    type: str
+    default: ""
   state:
     description:
       - Whether the component is to be installed or removed. One that is removed waits until those of the run that need it are gone.
@@ -100,6 +105,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "component": {"type": "str", "required": True},
     "needs": {"type": "list", "elements": "str", "default": []},
     "uses": {"type": "list", "elements": "str", "default": []},
+    "revision": {"type": "str", "default": ""},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "needed_by": {"type": "list", "elements": "str", "default": []},
     "in_run": {"type": "list", "elements": "str", "required": True},
@@ -109,19 +115,27 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def run(task: Task) -> Outcome:
     params = task.params
-    in_run, removing = set(params["in_run"]), params["state"] == "absent"
     deadline = Deadline(params["timeout"])
-    if removing:
-        wanted = [name for name in params["needed_by"] if name in in_run]
-    else:
-        wanted = list(dict.fromkeys(name for name in (*params["needs"], *params["uses"]) if name in in_run))
-        if outside := [name for name in params["needs"] if name not in in_run]:
-            found = installed_components(params["kubeconfig"], params["context"], deadline, lenient=task.check_mode)
-            component_needs.require_present(outside, in_run, lambda name: found is None or name in found)
+    removing = params["state"] == "absent"
+    wanted = [name for name in params["needed_by"] if name in params["in_run"]] if removing else _wanted(task, deadline)
     log = RunLog(params["run_directory"])
     log.record(params["component"], "waiting", ", ".join(wanted), {"needs": wanted})
     component_needs.wait(params["component"], wanted, log, deadline, removing=removing)
     return Outcome(message=f"Ready: {', '.join(wanted)}" if wanted else "Nothing to wait for", values={"waited_for": wanted})
+
+
+def _wanted(task: Task, deadline: Deadline) -> list[str]:
+    """What must be ready in this run before the component can be installed; nothing where it is. Raises InputError for what is nowhere."""
+    params = task.params
+    in_run = set(params["in_run"])
+    outside = [name for name in params["needs"] if name not in in_run]
+    if outside or params["revision"]:
+        found = installed_components(params["kubeconfig"], params["context"], deadline, lenient=task.check_mode or not outside)
+        component_needs.require_present(outside, in_run, lambda name: found is None or name in found)
+        known = (found or {}).get(params["component"])
+        if known and known.revision == params["revision"]:
+            return []
+    return list(dict.fromkeys(name for name in (*params["needs"], *params["uses"]) if name in in_run))
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ options:
   state:
     description: What has become of it.
     type: str
-    choices: [verifying, ready, removed, failed]
+    choices: [ready, removed, failed]
     required: true
   message:
     description: Why it has failed.
@@ -92,7 +92,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "component": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["verifying", "ready", "removed", "failed"], "required": True},
+    "state": {"type": "str", "choices": ["ready", "removed", "failed"], "required": True},
     "message": {"type": "str", "default": ""},
     "versions": {"type": "dict", "default": {}},
     "routes": {

@@ -91,6 +91,7 @@ class _Delivery:
                 progress(f"{item.key} is kept, though it is no longer part of {definition.title}: it may hold data")
         self._hooks(result, f"post-{moment.step}", after)
         result.applied.append(self._note(moment))
+        self._log.record(definition.name, "verifying")
         return result
 
     def _namespaces(self, *, make: bool) -> None:

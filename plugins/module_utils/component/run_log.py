@@ -42,7 +42,7 @@ class RunLog:
         self._path = os.path.join(directory, _FILE) if directory else ""
 
     def record(self, component: str, state: str, detail: str = "", values: Mapping[str, Any] | None = None) -> None:
-        """Append a record. States: rendering, waiting, applying, settling, verifying, and the FINAL ones."""
+        """Append a record. States: rendering, waiting, applying, removing, verifying, and the FINAL ones."""
         if not self._path:
             return
         line = json.dumps(asdict(Record(component, state, time.time(), detail, dict(values or {}))), separators=(",", ":")) + "\n"
