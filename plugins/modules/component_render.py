@@ -141,6 +141,11 @@ routes:
   elements: dict
   returned: success
   sample: [{title: Grafana, url: https://grafana.example.org, password: kubectl ...}]
+definition:
+  description: What M(trinode.platform.component_deliver) needs of the definition, without values, which are in the files, and without C(generated_secrets).
+  type: dict
+  returned: success
+  sample: {name: cert_manager, namespace: cert-manager, needs: [cilium], charts: [{pin: cert-manager, release: cert-manager, version: v1.21.1}]}
 """
 
 from typing import Any
@@ -196,8 +201,16 @@ def run(task: Task) -> Outcome:
             "hooks": found.hooks,
             "versions": dict(found.versions),
             "routes": [dict(route) for route in found.routes],
+            "definition": _outline(task.params["definition"]),
         },
     )
+
+
+def _outline(definition: dict[str, Any]) -> dict[str, Any]:
+    """What delivery needs of a definition: without the values that are in the files now, and without secrets."""
+    kept = {key: value for key, value in definition.items() if key != "generated_secrets" and not (key == "resources" and definition.get("charts"))}
+    charts = [{key: value for key, value in chart.items() if key != "values"} for chart in definition.get("charts") or []]
+    return {**kept, "charts": charts} if charts else kept
 
 
 def main() -> None:
