@@ -10,7 +10,7 @@ short_description: Note what has become of a component in this run
 version_added: 1.0.0
 description:
   - Tells the other components of the run, and its closing summary, that a component is ready, removed, or has failed.
-  - With O(state=failed) the task itself fails with the first line of O(message).
+  - With O(state=failed) the task itself fails with the first line of O(reason).
 author:
   - trinode.platform contributors (@trinode)
 options:
@@ -23,7 +23,7 @@ options:
     type: str
     choices: [ready, removed, failed]
     required: true
-  message:
+  reason:
     description: Why it has failed.
     type: str
     default: ""
@@ -93,7 +93,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 ARGUMENT_SPEC: dict[str, Any] = {
     "component": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["ready", "removed", "failed"], "required": True},
-    "message": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
     "versions": {"type": "dict", "default": {}},
     "routes": {
         "type": "list",
@@ -111,15 +111,15 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def run(task: Task) -> Outcome:
     params = task.params
-    component, state, message = params["component"], params["state"], params["message"]
+    component, state = params["component"], params["state"]
     log = RunLog(params["run_directory"])
     if state == "failed":
-        reason = next(iter(message.splitlines()), "no reason was given")
+        reason = next(iter(params["reason"].splitlines()), "no reason was given")
         told = latest(log.read()).get(component)
         if told is None or told.state not in FINAL:
             log.record(component, "failed", reason)
         raise PlatformError(f"{component} failed: {reason}")
-    log.record(component, state, message, {"versions": params["versions"], "routes": params["routes"]})
+    log.record(component, state, "", {"versions": params["versions"], "routes": params["routes"]})
     return Outcome(message=f"{component} is {state}")
 
 

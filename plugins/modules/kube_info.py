@@ -26,7 +26,7 @@ options:
     type: str
     default: ""
   name:
-    description: Name of one object. That it is not there is no error; RV(items) is empty then.
+    description: Name of one object. That it is not there is no error; RV(objects) is empty then.
     type: str
     default: ""
   label_selector:
@@ -112,7 +112,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-items:
+objects:
   description: The objects, in the order of what was asked for, and by namespace and name within a kind. Without C(metadata.managedFields).
   type: list
   elements: dict
@@ -182,7 +182,7 @@ def run(task: Task) -> Outcome:
         task.warn(f"{error} There are no objects, as on a cluster that does not exist yet.")
         found, unserved = [], []
     items = [listing.shown(item, secrets=params["reveal_secrets"]) for item in found]
-    values: dict[str, Any] = {"items": items, "unserved": unserved}
+    values: dict[str, Any] = {"objects": items, "unserved": unserved}
     if question is not None:
         values["result"] = question.search({"items": items})
     return Outcome(message=f"{len(items)} objects", values=values)

@@ -84,7 +84,7 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     },
     "component_report": {
         "ready": ({"component": "x", "state": "ready", "run_directory": "{directory}"}, {}),
-        "failed": ({"component": "x", "state": "failed", "message": "no room", "run_directory": "{directory}"}, {}),
+        "failed": ({"component": "x", "state": "failed", "reason": "no room", "run_directory": "{directory}"}, {}),
     },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),

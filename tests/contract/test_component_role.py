@@ -55,7 +55,7 @@ PLAY = """\
           trinode.platform.component_report:
             component: "{{ inventory_hostname }}"
             state: failed
-            message: "{{ ansible_failed_result.msg | default('') }}"
+            reason: "{{ ansible_failed_result.msg | default('') }}"
             run_directory: "{{ lookup('trinode.platform.run_directory') }}"
 """
 

@@ -55,20 +55,20 @@ def info(kubeconfig: Path, *, check: bool = False, warnings: list[str] | None = 
 
 
 def names(outcome: Outcome) -> list[str]:
-    return [f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}" for item in outcome.values["items"]]
+    return [f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}" for item in outcome.values["objects"]]
 
 
 def test_one_object(kubeconfig: Path) -> None:
     outcome = info(kubeconfig, kind="ConfigMap", namespace="shop", name="c1")
-    [item] = outcome.values["items"]
+    [item] = outcome.values["objects"]
     assert item["data"] == {"number": "1"}
     assert item["apiVersion"] == "v1"
     assert "managedFields" not in item["metadata"]
 
 
 def test_an_object_that_is_not_there_is_no_error(kubeconfig: Path) -> None:
-    assert info(kubeconfig, kind="ConfigMap", namespace="shop", name="none").values == {"items": [], "unserved": []}
-    assert info(kubeconfig, kind="ConfigMap", namespace="nowhere").values["items"] == []
+    assert info(kubeconfig, kind="ConfigMap", namespace="shop", name="none").values == {"objects": [], "unserved": []}
+    assert info(kubeconfig, kind="ConfigMap", namespace="nowhere").values["objects"] == []
 
 
 def test_selectors(kubeconfig: Path) -> None:
@@ -99,12 +99,12 @@ def test_secrets_are_hidden_unless_asked_for(kubeconfig: Path) -> None:
     assert "hunter2" not in str(outcome)
     assert "aHVudGVyMg" not in str(outcome)
     revealed = info(kubeconfig, kind="Secret", namespace="shop", reveal_secrets=True)
-    assert revealed.values["items"][0]["data"] == {"password": "aHVudGVyMg=="}
+    assert revealed.values["objects"][0]["data"] == {"password": "aHVudGVyMg=="}
 
 
 def test_large_collections_are_read_in_pages(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_PAGE", 2)
-    assert len(info(kubeconfig, kind="ConfigMap", label_selector="number").values["items"]) == 6
+    assert len(info(kubeconfig, kind="ConfigMap", label_selector="number").values["objects"]) == 6
 
 
 def test_kinds_that_nobody_serves(kubeconfig: Path) -> None:
@@ -113,7 +113,7 @@ def test_kinds_that_nobody_serves(kubeconfig: Path) -> None:
     with pytest.raises(InputError, match=r"does not serve Deploymint .*apps/v1 has .*Deployment"):
         info(kubeconfig, kind="Deploymint", api_version="apps/v1")
     outcome = info(kubeconfig, resources=[{"kind": "CephCluster", "api_version": "ceph.rook.io/v1"}, {"kind": "Node"}], ignore_unserved=True)
-    assert outcome.values == {"items": [], "unserved": ["CephCluster (ceph.rook.io/v1)"]}
+    assert outcome.values == {"objects": [], "unserved": ["CephCluster (ceph.rook.io/v1)"]}
 
 
 def test_a_name_needs_its_namespace(kubeconfig: Path) -> None:
@@ -125,5 +125,5 @@ def test_without_a_cluster(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="the kubeconfig does not exist"):
         info(tmp_path / "none", kind="Node")
     warnings: list[str] = []
-    assert info(tmp_path / "none", kind="Node", check=True, warnings=warnings).values["items"] == []
+    assert info(tmp_path / "none", kind="Node", check=True, warnings=warnings).values["objects"] == []
     assert "no objects, as on a cluster that does not exist yet" in warnings[0]

@@ -145,7 +145,7 @@ def examine(value: Mapping[str, Any]) -> tuple[Definition | None, list[str]]:
 _REQUIRED = object()
 
 # Of each mapping: key to type and default. None as a default means that another value takes its place.
-_Table = Mapping[str, tuple[type | tuple[type, ...], Any]]
+_Table = Mapping[str, tuple[type | tuple[type, ...], Any]]  # pylint: disable=unsupported-binary-operation
 _DEFINITION: _Table = {
     "name": (str, _REQUIRED),
     "title": (str, _REQUIRED),

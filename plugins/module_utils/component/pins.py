@@ -14,7 +14,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Pla
 from ansible_collections.trinode.platform.plugins.module_utils.helm.chart import Chart
 from ansible_collections.trinode.platform.plugins.module_utils.helm.manifest_file import ManifestFile
 
-Origin = Chart | ManifestFile
+Origin = Chart | ManifestFile  # pylint: disable=unsupported-binary-operation
 
 
 def resolve(definition: Definition, pins: Mapping[str, Any], mirror: str) -> tuple[list[tuple[ChartUse, Origin]], list[str]]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import urllib.error
-import urllib.request
 from dataclasses import dataclass, replace
+
+from ansible.module_utils.urls import open_url
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, InputError
@@ -64,7 +65,7 @@ def _download(file: ManifestFile, directory: str, deadline: Deadline) -> str:
     deadline.check(f"{file} was not fetched")
     try:
         with (
-            urllib.request.urlopen(file.address, timeout=min(_ANSWER_SECONDS, deadline.remaining)) as answer,  # noqa: S310  validated above
+            open_url(file.address, timeout=min(_ANSWER_SECONDS, deadline.remaining)) as answer,
             open(path, "wb") as output,
         ):
             while chunk := answer.read(1 << 20):

@@ -16,7 +16,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests im
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
 from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Kind, Wanted, defined_kinds, placed, wanted
 
-Source = Manifest | Object
+Source = Manifest | Object  # pylint: disable=unsupported-binary-operation
 
 
 @dataclass
