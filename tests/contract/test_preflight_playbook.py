@@ -31,6 +31,8 @@ all:
     components:
       hosts:
         cilium:
+        gateway_api:
+        prometheus_operator_crds:
 """
 GOOD = """\
 trinode_cluster_name: trial
@@ -114,7 +116,7 @@ def test_machines_that_do_not_answer_are_told_together(trial: Trial) -> None:
     trial.write("group_vars/all.yml", GOOD)
     code, output = trial.run("--limit", "m1,m3")
     assert code != 0
-    assert "Checked 3 machines and 1 component: settings, names" in output
+    assert "Checked 3 machines and 3 components: settings, names" in output
     assert "2 findings; nothing was touched." in output
     assert trial.finding("hosts.yml", ":6: m1: machine_address: the machine does not answer at 127.0.0.11") in output
     assert trial.finding("hosts.yml", ":8: m3: machine_address: the machine does not answer at 127.0.0.13") in output
@@ -146,7 +148,7 @@ def static_playbook(directory: Path) -> str:
 def test_the_example_inventory_passes(trial: Trial, tmp_path: Path) -> None:
     code, output = trial.run(playbook=static_playbook(tmp_path), inventory=ROOT / "inventory" / "example")
     assert code == 0, output
-    assert "Checked 3 machines and 1 component: settings, names" in output
+    assert "Checked 3 machines and 20 components: settings, names" in output
 
 
 def test_values_may_use_what_follows_from_the_inventory(trial: Trial, tmp_path: Path) -> None:
