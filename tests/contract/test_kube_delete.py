@@ -5,37 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_delete
-from ansible_collections.trinode.platform.tests.contract import api_server
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 KYVERNO = {"api_version": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "selector": "webhook.kyverno.io/managed-by=kyverno"}
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    hyper = api_server.find_hyper()
-    if hyper is None:
-        pytest.skip("no kube-apiserver: run `tests/lab/lab build`, or set TRINODE_HYPER")
-    with api_server.running(hyper, tmp_path_factory.mktemp("api")) as path:
-        yield path
-
-
-@pytest.fixture
-def client(kubeconfig: Path) -> Iterator[kube_client.Client]:
-    connected = kube_client.connect(str(kubeconfig), deadline=Deadline(60))
-    yield connected
-    connected.close()
 
 
 def delete(kubeconfig: Path, *targets: dict[str, str], check: bool = False, timeout: int = 10) -> Outcome:

@@ -20,19 +20,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_drain
-from ansible_collections.trinode.platform.tests.contract import api_server
 
 MERGE = "application/merge-patch+json"
 CONTAINER = {"name": "main", "image": "registry.example/main:1"}
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    hyper = api_server.find_hyper()
-    if hyper is None:
-        pytest.skip("no kube-apiserver: run `tests/lab/lab build`, or set TRINODE_HYPER")
-    with api_server.running(hyper, tmp_path_factory.mktemp("api")) as path:
-        yield path
 
 
 class Site:

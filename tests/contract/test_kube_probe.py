@@ -8,35 +8,16 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.probe import LABEL
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_probe
-from ansible_collections.trinode.platform.tests.contract import api_server
-
-
-@pytest.fixture(scope="module")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    hyper = api_server.find_hyper()
-    if hyper is None:
-        pytest.skip("no kube-apiserver: run `tests/lab/lab build`, or set TRINODE_HYPER")
-    with api_server.running(hyper, tmp_path_factory.mktemp("api")) as path:
-        yield path
-
-
-@pytest.fixture
-def client(kubeconfig: Path) -> Iterator[kube_client.Client]:
-    connected = kube_client.connect(str(kubeconfig), deadline=Deadline(60))
-    yield connected
-    connected.close()
 
 
 @pytest.fixture
