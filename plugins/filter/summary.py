@@ -71,6 +71,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.component.journey import Journey, critical_path, journeys
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import Record
+from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
 
 
 def summary(
@@ -109,18 +110,13 @@ def _components(found: Mapping[str, Journey]) -> list[str]:
     for journey in sorted(found.values(), key=lambda journey: (journey.state not in ("failed", "blocked"), journey.component)):
         versions = " ".join(dict.fromkeys(str(version) for version in journey.versions.values()))
         rows.append((journey.component, journey.state, f"{journey.own_seconds:.0f} s", journey.detail if journey.state in ("failed", "blocked") else versions))
-    return [*_table(rows), ""]
+    return [*aligned(rows), ""]
 
 
 def _interfaces(found: Mapping[str, Journey]) -> list[str]:
     """The user interfaces, each with how to get the first password."""
     routes = sorted((route["title"], route["url"], route.get("password", "")) for journey in found.values() for route in journey.routes)
-    return ["", *_table([("INTERFACE", "ADDRESS", "FIRST PASSWORD"), *routes])] if routes else []
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["", *aligned([("INTERFACE", "ADDRESS", "FIRST PASSWORD"), *routes])] if routes else []
 
 
 class FilterModule:

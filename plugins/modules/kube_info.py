@@ -132,7 +132,6 @@ unserved:
   sample: []
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -141,23 +140,15 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors i
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, MissingKubeconfigError, connect
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.trinode.platform.plugins.module_utils.kube.kinds import Kinds
-from ansible_collections.trinode.platform.plugins.module_utils.kube.targets import Target
+from ansible_collections.trinode.platform.plugins.module_utils.kube.targets import OPTIONS, Target
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
-_OBJECTS: dict[str, Any] = {
-    "api_version": {"type": "str", "default": "v1"},
-    "kind": {"type": "str", "default": ""},
-    "namespace": {"type": "str", "default": ""},
-    "name": {"type": "str", "default": ""},
-    "label_selector": {"type": "str", "default": ""},
-    "field_selector": {"type": "str", "default": ""},
-}
 ARGUMENT_SPEC: dict[str, Any] = {
     "kubeconfig": {"type": "path", "required": True},
     "context": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
-    **_OBJECTS,
-    "resources": {"type": "list", "elements": "dict", "default": [], "options": {**_OBJECTS, "kind": {"type": "str", "required": True}}},
+    **OPTIONS,
+    "resources": {"type": "list", "elements": "dict", "default": [], "options": {**OPTIONS, "kind": {"type": "str", "required": True}}},
     "query": {"type": "str", "default": ""},
     "ignore_unserved": {"type": "bool", "default": False},
     "reveal_secrets": {"type": "bool", "default": False},
@@ -167,7 +158,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def run(task: Task) -> Outcome:
     params = task.params
     question = query.compile(params["query"], option="query") if params["query"] else None
-    targets = [_target(params), *(_target({**item, "namespace": item["namespace"] or params["namespace"]}) for item in params["resources"])]
+    targets = [Target.of(params), *(Target.of({**item, "namespace": item["namespace"] or params["namespace"]}) for item in params["resources"])]
     deadline = Deadline(params["timeout"])
     try:
         client = connect(params["kubeconfig"], params["context"], deadline)
@@ -186,10 +177,6 @@ def run(task: Task) -> Outcome:
     if question is not None:
         values["result"] = question.search({"items": items})
     return Outcome(message=f"{len(items)} objects", values=values)
-
-
-def _target(item: Mapping[str, Any]) -> Target:
-    return Target(**{name: item[name] for name in _OBJECTS})
 
 
 def _served(client: Client, targets: list[Target], deadline: Deadline, *, lenient: bool) -> tuple[list[tuple[Target, Resource]], list[str]]:

@@ -161,23 +161,15 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Inp
 from ansible_collections.trinode.platform.plugins.module_utils.kube import query, wishes
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import MissingKubeconfigError, connect
-from ansible_collections.trinode.platform.plugins.module_utils.kube.targets import Target
+from ansible_collections.trinode.platform.plugins.module_utils.kube.targets import OPTIONS, Target
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 _CONDITIONS = ["ready", "exists", "absent", "deleted", "until"]
-_OBJECTS: dict[str, Any] = {
-    "api_version": {"type": "str", "default": "v1"},
-    "kind": {"type": "str", "default": ""},
-    "namespace": {"type": "str", "default": ""},
-    "name": {"type": "str", "default": ""},
-    "label_selector": {"type": "str", "default": ""},
-    "field_selector": {"type": "str", "default": ""},
-}
 ARGUMENT_SPEC: dict[str, Any] = {
     "kubeconfig": {"type": "path", "required": True},
     "context": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
-    **_OBJECTS,
+    **OPTIONS,
     "condition": {"type": "str", "choices": _CONDITIONS, "default": "ready"},
     "until": {"type": "str", "default": ""},
     "targets": {
@@ -185,7 +177,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            **_OBJECTS,
+            **OPTIONS,
             "kind": {"type": "str", "required": True},
             "condition": {"type": "str", "choices": _CONDITIONS},
             "until": {"type": "str"},
@@ -222,7 +214,7 @@ def _wishes(params: Mapping[str, Any]) -> list[wishes.Wish]:
 
 
 def _wish(item: Mapping[str, Any]) -> wishes.Wish:
-    target = Target(**{name: item[name] for name in _OBJECTS})
+    target = Target.of(item)
     if item["condition"] != "until":
         return wishes.Wish(target, item["condition"])
     if not item["until"]:

@@ -19,7 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, applyset
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied, ApplySet, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
@@ -179,6 +179,5 @@ class _Delivery:
 
 def _noted(definition: Definition, before: Mapping[str, str], after: Mapping[str, str]) -> Applied:
     key = Key("v1", "ConfigMap", installed.NAMESPACE, installed.parent_name(definition.name))
-    metadata = {"name": key.name, "namespace": key.namespace}
-    objects = [{"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata, "data": dict(data)} if data else None for data in (before, after)]
+    objects = [{**reference(key), "data": dict(data)} if data else None for data in (before, after)]
     return Applied(key, "unchanged" if before == after else "changed" if before else "created", objects[0], objects[1])

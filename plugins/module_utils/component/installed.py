@@ -32,10 +32,10 @@ def parent_name(component: str) -> str:
     return _PREFIX + component.replace("_", "-")
 
 
-def read(client: Client) -> Mapping[str, Installed]:
-    """Every component that has been delivered to its end, by name. One request, tried again while the API server restarts."""
+def read(client: Client, *, tries: int | None = None) -> Mapping[str, Installed]:
+    """Every component that has been delivered to its end, by name. One request, tried again while the API server restarts, or only so often."""
     path, selector = f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": COMPONENT_LABEL}
-    items, _version = retried(lambda: client.list(path, selector), client.deadline, client.server)
+    items, _version = retried(lambda: client.list(path, selector), client.deadline, client.server, tries=tries)
     found = {}
     for item in items:
         data = item.get("data") or {}
@@ -50,9 +50,7 @@ def installed_components(kubeconfig: str, context: str, deadline: Deadline, *, l
     try:
         client = connect(kubeconfig, context, deadline)
         try:
-            if lenient:
-                client.get("/version")
-            return read(client)
+            return read(client, tries=1 if lenient else None)
         finally:
             client.close()
     except (MissingKubeconfigError, ApiUnreachable):

@@ -15,14 +15,13 @@ from ansible_collections.trinode.platform.plugins.module_utils.component.run_log
 class Journey:
     """One component. Times in seconds since the epoch.
 
-    ``begun`` is its first record, ``free`` when all that it waited for was ready, ``ended`` its last record. ``state`` is one of FINAL, or where it was
+    ``free`` is when all that it waited for was ready, ``ended`` its last record. ``state`` is one of FINAL, or where it was
     when the run ended.
     """
 
     component: str
     state: str
     detail: str
-    begun: float
     free: float
     ended: float
     waited_for: tuple[str, ...]
@@ -50,7 +49,6 @@ def journeys(records: Iterable[Record]) -> dict[str, Journey]:
             component=name,
             state=last.state,
             detail=last.detail,
-            begun=steps[0].time,
             free=min(free, last.time),
             ended=last.time,
             waited_for=needs,

@@ -48,13 +48,9 @@ def judge(wanted: Sequence[str], records: Mapping[str, Record], *, removing: boo
     return Verdict(waiting, blocked)
 
 
-def absent(needs: Sequence[str], in_run: Collection[str], installed: Callable[[str], bool]) -> list[str]:
-    """What is needed, and is neither part of this run nor installed already."""
-    return [name for name in needs if name not in in_run and not installed(name)]
-
-
 def require_present(needs: Sequence[str], in_run: Collection[str], installed: Callable[[str], bool]) -> None:
-    missing = absent(needs, in_run, installed)
+    """Raises InputError for what is needed, and is neither part of this run nor installed already."""
+    missing = [name for name in needs if name not in in_run and not installed(name)]
     if missing:
         names = ", ".join(missing)
         raise InputError(

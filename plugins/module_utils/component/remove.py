@@ -19,7 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import apply
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import Leaving, protected
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
@@ -54,7 +54,7 @@ class _Removal:
         self._check = check
         self._set = deliver.apply_set(definition.name)
         self._identity = applyset.identity(self._set)
-        self._parent = _named(Key("v1", "ConfigMap", self._set.namespace, self._set.name))
+        self._parent = reference(Key("v1", "ConfigMap", self._set.namespace, self._set.name))
         self._result = Result()
 
     def absent(self, destroy_data: str) -> Result:
@@ -158,7 +158,7 @@ class _Removal:
 
     def _leftovers(self) -> list[Object]:
         return [
-            _named(Key(leftovers.api_version, leftovers.kind, leftovers.namespace, name))
+            reference(Key(leftovers.api_version, leftovers.kind, leftovers.namespace, name))
             for leftovers in self._definition.leftovers
             for name in leftovers.names
         ]
@@ -208,11 +208,6 @@ class _Removal:
     def _warn(self, text: str) -> None:
         progress(text)
         self._result.warnings.append(text)
-
-
-def _named(key: Key) -> Object:
-    metadata = {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
-    return {"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata}
 
 
 def _few(items: Sequence[Object]) -> str:

@@ -11,6 +11,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, View
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
+from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
 
 LOOK_SECONDS = 1.0
 """Between two looks. There is no one thing to watch: machines, etcd and nodes each answer for themselves."""
@@ -92,5 +93,4 @@ def table(view: View) -> list[str]:
                 node.version if node else "-",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)

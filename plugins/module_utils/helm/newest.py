@@ -19,6 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.helm import failures
 from ansible_collections.trinode.platform.plugins.module_utils.helm.chart import Chart, helm_environment
+from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
 
 # Each is a helm that fetches and parses a repository's index.
 _PARALLEL = 4
@@ -83,9 +84,7 @@ def _arguments(chart: Chart, helm: str) -> list[str]:
 
 def table(found: Sequence[Newest]) -> list[str]:
     """Lines for a person: those with a newer version are marked."""
-    rows = [("CHART", "PINNED", "NEWEST", "APPLICATION", ""), *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned([("CHART", "PINNED", "NEWEST", "APPLICATION", ""), *map(_row, found)])
 
 
 def _row(item: Newest) -> tuple[str, str, str, str, str]:

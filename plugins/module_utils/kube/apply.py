@@ -19,7 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.client impor
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources, discover
 from ansible_collections.trinode.platform.plugins.module_utils.kube.existing import Existing
 from ansible_collections.trinode.platform.plugins.module_utils.kube.flight import Flight, Landed
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.kube.putoff import PutOff
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied, ApplySet, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
@@ -83,8 +83,7 @@ class _Run:
             return resources, asked.result()
 
     def _parent(self) -> applyset.Parent | None:
-        wanted = self._set
-        return retried(lambda: applyset.read(self._client, wanted, self._deadline), self._deadline, self._client.server) if wanted else None
+        return applyset.read(self._client, self._set, self._deadline) if self._set else None
 
     def _require_kinds(self, work: Sorted, resources: Resources) -> None:
         unknown = sorted({wanted.kind for wanted in work.send.values()} - set(resources) - set(work.defined))
@@ -145,7 +144,7 @@ class _Run:
         """
         if not self._request.wait:
             return
-        objects = [*(_stub(key) for key in work.same), *(result.after for result in applied.values() if result.after is not None)]
+        objects = [*(reference(key) for key in work.same), *(result.after for result in applied.values() if result.after is not None)]
         try:
             wait.until_ready(self._client, [item for item in objects if definitions or item["kind"] != DEFINITION], resources, self._deadline)
         except PlatformError as error:
@@ -187,13 +186,7 @@ class _Run:
         return applyset.finish(self._client, self._set, parent, final, self._deadline)
 
     def _results(self, work: Sorted, applied: Mapping[Key, Applied], pruned: Sequence[Applied]) -> list[Applied]:
-        return [applied[key] if key in applied else Applied(key, "unchanged", _stub(key), _stub(key)) for key in work.order] + list(pruned)
-
-
-def _stub(key: Key) -> Object:
-    """An object that is known to be as it was, without its content."""
-    metadata = {"name": key.name, "namespace": key.namespace} if key.namespace else {"name": key.name}
-    return {"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata}
+        return [applied[key] if key in applied else Applied(key, "unchanged", reference(key), reference(key)) for key in work.order] + list(pruned)
 
 
 def _kinds(keys: Iterable[Key]) -> set[applyset.GroupKind]:

@@ -39,6 +39,12 @@ def key_of(item: Mapping[str, Any]) -> Key:
     return Key(str(item.get("apiVersion", "")), str(item.get("kind", "")), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
 
+def reference(key: Key) -> Object:
+    """An object without its content: what names it, and no more."""
+    metadata = {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
+    return {"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata}
+
+
 def parse(text: str, *, source: str = "manifests", line: int = 0) -> list[Object]:
     """The objects in a YAML text of any number of documents; empty documents are skipped, kinds ending in List with items are taken apart.
 

@@ -32,7 +32,7 @@ def remove_set(client: Client, request: Request, deadline: Deadline) -> list[App
     if request.apply_set is None:
         return []
     wanted = request.apply_set
-    parent = retried(lambda: applyset.read(client, wanted, deadline), deadline, client.server)
+    parent = applyset.read(client, wanted, deadline)
     if parent is None:
         return []
     resources = retried(lambda: discover(client), deadline, client.server)

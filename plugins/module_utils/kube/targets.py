@@ -20,6 +20,16 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.states impor
 
 _SHOWN = 500
 
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "api_version": {"type": "str", "default": "v1"},
+    "kind": {"type": "str", "default": ""},
+    "namespace": {"type": "str", "default": ""},
+    "name": {"type": "str", "default": ""},
+    "label_selector": {"type": "str", "default": ""},
+    "field_selector": {"type": "str", "default": ""},
+}
+"""The options of a module that names objects: those of Target."""
+
 JudgeOne = Callable[[Known, Json], Readiness]
 
 
@@ -49,6 +59,11 @@ class Target:
         if not self.name:
             return Collection(resource.path(namespace), self.label_selector, self.field_selector)
         return Collection(resource.path(namespace), field_selector=f"metadata.name={self.name}")
+
+    @staticmethod
+    def of(item: Mapping[str, Any]) -> Target:
+        """From a module's options."""
+        return Target(**{name: item[name] for name in OPTIONS})
 
     @property
     def key(self) -> Name | None:
