@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -14,7 +14,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors i
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource, Resources, discover
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
-from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import Leaving
+from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import all_of
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import FIELD_MANAGER, Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import placed
@@ -99,10 +99,10 @@ class Access:
 
     def delete(self, items: Iterable[Mapping[str, Any]]) -> list[Applied]:
         """Delete those that are there, and wait until they are gone. Nothing is deleted in check mode."""
-        there: Sequence[Object] = [found for item in items if (found := self.read(item)) is not None and not found["metadata"].get("deletionTimestamp")]
+        there = [found for item in items if (found := self.read(item)) is not None]
         if not there:
             return []
-        return removal.delete(self.client, Leaving(tuple(there), ()), self.resources, self.deadline, dry_run=self._check, gone=True)
+        return removal.delete(self.client, all_of(there), self.resources, self.deadline, dry_run=self._check, gone=True)
 
     def _path(self, key: Key) -> str | None:
         resource = self._resource(key)

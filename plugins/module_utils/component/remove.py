@@ -15,12 +15,12 @@ from ansible_collections.trinode.platform.plugins.module_utils.component.definit
 from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset, removal
+from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset, prune, removal
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of, reference
-from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import Leaving, protected
+from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import protected
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
@@ -146,8 +146,7 @@ class _Removal:
             applyset.remove(self._client, self._set, self._deadline)
 
     def _delete(self, items: Sequence[Object]) -> None:
-        leaving = Leaving(tuple(item for item in items if not item["metadata"].get("deletionTimestamp")), ())
-        self._result.applied += removal.delete(self._client, leaving, self._access.resources, self._deadline, dry_run=self._check, gone=True)
+        self._result.applied += removal.delete(self._client, prune.all_of(items), self._access.resources, self._deadline, dry_run=self._check, gone=True)
 
     def _definitions(self, members: Iterable[Object]) -> list[Object]:
         """Its definitions: members, and those that its programs make."""

@@ -56,6 +56,15 @@ class Leaving:
     going: tuple[Object, ...] = ()
 
 
+def all_of(objects: Iterable[Object]) -> Leaving:
+    """All of these are to go, whatever they are. Those that are being deleted already, as after an interrupted run, are only waited for."""
+    go: list[Object] = []
+    going: list[Object] = []
+    for item in objects:
+        (going if item["metadata"].get("deletionTimestamp") else go).append(item)
+    return Leaving(tuple(go), (), tuple(going))
+
+
 def leaving(members: Mapping[Place, Object], wanted: Iterable[Key], uids: Collection[str], named: Collection[str]) -> Leaving:
     """``members`` as applyset.members lists them. An object is wanted whatever the version of its kind, and also when one of ``uids`` is its own:
 
