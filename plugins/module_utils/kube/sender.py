@@ -25,7 +25,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _TRIES = 4
-# Each API server learns of a definition by itself: for this long after one was sent, a kind or a field that is not known yet may be so a moment later.
+# Each API server learns of a definition by itself: for this long, a kind or a field that is not known yet may be so a moment later.
 _SPREAD_SECONDS = 10.0
 
 
@@ -88,7 +88,7 @@ class Sender:
         return {**wanted.item, "metadata": answer["metadata"]} if short else answer
 
     def _settled(self, wanted: Wanted, ask: Callable[[], Object]) -> Object:
-        """The answer; asked again while an API server has not learned of a definition that this call has sent."""
+        """The answer; asked again while an API server has not learned of a definition that this call has sent, or that an operator has just made."""
         pause = 0.05
         while True:
             try:
@@ -96,6 +96,8 @@ class Sender:
             except ApiError as error:
                 since = self._new_kinds.get(wanted.kind)
                 late = error.kind_missing or "not declared in schema" in error.what or "unknown field" in error.what
+                if error.kind_missing and since is None:
+                    since = self._new_kinds.setdefault(wanted.kind, time.monotonic())
                 if since is None or not late or time.monotonic() - since > _SPREAD_SECONDS or self._deadline.expired:
                     raise
             self._deadline.pause(pause)
