@@ -74,6 +74,8 @@ VARIANTS: Mapping[str, Variant] = {
             "argo_cd_dex": True,
             "argo_cd_notifications": True,
             "machine_osd_disks": [{"serial": "S4X9NF0M"}, {"by_id": "wwn-0x5002538e40c3a5d2"}],
+            "rook_ceph_encrypted_class": True,
+            "rook_ceph_object_users": ["platform", "backups"],
             "rook_ceph_destroy_data": True,
             "prometheus_alertmanager_secret": "receivers",
             "grafana_database_secret": "grafana-app",

@@ -44,7 +44,8 @@ def test_every_setting_is_described_and_typed(name: str) -> None:
         templated = isinstance(spec["default"], str) and "{{" in spec["default"]
         assert templated or isinstance(spec["default"], types[spec["type"]]), f"{option}: the default {spec['default']!r} is no {spec['type']}"
         assert spec["type"] != "list" or spec.get("elements"), f"{option}: a list needs elements"
-        assert "choices" not in spec or spec["default"] in spec["choices"], option
+        chosen = spec["default"] if spec["type"] == "list" else [spec["default"]]
+        assert "choices" not in spec or set(chosen) <= set(spec["choices"]), option
 
 
 @every_role
