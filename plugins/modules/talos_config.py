@@ -99,8 +99,9 @@ installer_image:
 import os
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils import vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets, vault
+from ansible_collections.trinode.platform.plugins.module_utils.talos import vault
 from ansible_collections.trinode.platform.plugins.module_utils.talos.config_diff import compare
 from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import secrets_of
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render import RenderedConfig, render
@@ -134,14 +135,14 @@ def _written(task: Task, config: RenderedConfig, values: dict[str, Any]) -> Outc
     path, password = task.params["path"], task.params["vault_password"]
     before, as_wanted = "", False
     if os.path.lexists(path):
-        stored, mode = secrets.read_text(path)
-        before = secrets.decrypted(stored, password, where=path)
+        stored, mode = vaulted_file.read_text(path)
+        before = vaulted_file.decrypted(stored, password, where=path)
         as_wanted = vault.is_vaulted(stored) == bool(password) and (bool(password) or not mode & 0o077)
     if before == config.text and as_wanted:
         return Outcome(values=values)
     diff = [change.ansible for change in compare(before, config.text)] if task.diff_mode else None
     if not task.check_mode:
-        secrets.replace(path, config.text, password)
+        vaulted_file.replace(path, config.text, password)
     return Outcome(changed=True, diff=diff, values=values)
 
 

@@ -90,6 +90,7 @@ encrypted:
 import os
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils import vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets
@@ -114,7 +115,7 @@ def run(task: Task) -> Outcome:
     path, password = params["path"], params["vault_password"]
     if not os.path.lexists(path):
         text = _new_bundle(task)
-        if task.check_mode or secrets.create(path, text, password):
+        if task.check_mode or vaulted_file.create(path, text, password):
             if not password:
                 _warn_of_plain_file(task)
             return _outcome(changed=True, created=True, encrypted=bool(password))
@@ -127,8 +128,8 @@ def _new_bundle(task: Task) -> str:
         return _imported(task)
     if params["import_machine_config"]:
         where = params["import_machine_config"]
-        text, _mode = secrets.read_text(where)
-        text = secrets.decrypted(text, params["vault_password"], where=where)
+        text, _mode = vaulted_file.read_text(where)
+        text = vaulted_file.decrypted(text, params["vault_password"], where=where)
         return secrets.from_machine_config(text, where=where, talosctl=params["talosctl"], deadline=deadline)
     if not params["contract"]:
         raise InputError("a new secrets bundle needs the version contract of the cluster", where="contract", hint="Give it, like v1.13.")
@@ -155,7 +156,7 @@ def _keep(task: Task) -> Outcome:
         return _outcome(changed=False, created=False, encrypted=True)
     if password:
         if not task.check_mode:
-            secrets.replace(path, stored.text, password)
+            vaulted_file.replace(path, stored.text, password)
         message = "The secrets file lay there in the clear; this task encrypts it with Ansible Vault."
         return _outcome(changed=True, created=False, encrypted=True, message=message)
     _warn_of_plain_file(task)

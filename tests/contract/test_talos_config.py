@@ -12,6 +12,7 @@ import pytest
 from both_ways import Case, comparable, run
 from talosctl_program import talosctl
 
+from ansible_collections.trinode.platform.plugins.module_utils import vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets
@@ -36,7 +37,7 @@ def bundle() -> str:
 @pytest.fixture(scope="module")
 def secrets_file(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = str(tmp_path_factory.mktemp("cluster") / "secrets.yaml")
-    assert secrets.create(path, bundle, PASSWORD)
+    assert vaulted_file.create(path, bundle, PASSWORD)
     return path
 
 
@@ -341,7 +342,7 @@ def test_both_ways_are_one(secrets_file: str, rendered: Renderer, tmp_path: Path
     assert result["schematic"]["installer_image"] == f"factory.talos.dev/metal-installer/{result['schematic']['id']}:v1.13.8"
     written = tmp_path / "in_process" / "configs" / "m1.yaml"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    assert secrets.decrypted(written.read_text(), PASSWORD, where="") == rendered(hostname="m2").text
+    assert vaulted_file.decrypted(written.read_text(), PASSWORD, where="") == rendered(hostname="m2").text
     assert HIDDEN not in str(results)
     assert "RegistryAuthConfig r.example.com" in result["secret in a patch"]["documents"]
     assert PASSWORD not in str(results)

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import yaml
 
-from ansible_collections.trinode.platform.plugins.module_utils import command
+from ansible_collections.trinode.platform.plugins.module_utils import command, vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, DeadlineExceeded, InputError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
-from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.credentials_kubeconfig import KubeContext, load_kubeconfig, merge, parse_kubeconfig
 from ansible_collections.trinode.platform.plugins.module_utils.talos.credentials_plan import Wanted
@@ -86,7 +85,7 @@ def merged(path: str, kubeconfig: str) -> str | None:
 
 def write(path: str, text: str) -> None:
     """Write in one step, mode 0600."""
-    secrets.replace(path, text, "")
+    vaulted_file.replace(path, text, "")
 
 
 def has_loose_mode(path: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from ansible_collections.trinode.platform.plugins.module_utils import vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets, vault
@@ -108,7 +109,7 @@ def test_what_is_no_bundle(text: str) -> None:
 def test_create_encrypts_and_keeps_to_itself(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secrets.yaml"
     text = yaml.safe_dump(bundle())
-    assert secrets.create(str(path), text, PASSWORD)
+    assert vaulted_file.create(str(path), text, PASSWORD)
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     assert vault.is_vaulted(path.read_text())
     assert secrets.read(str(path), PASSWORD) == secrets.StoredBundle(text, True, 0o600)
@@ -118,7 +119,7 @@ def test_create_encrypts_and_keeps_to_itself(tmp_path: Path) -> None:
 def test_create_never_replaces(tmp_path: Path) -> None:
     path = tmp_path / "secrets.yaml"
     path.write_text("mine")
-    assert not secrets.create(str(path), "other", "")
+    assert not vaulted_file.create(str(path), "other", "")
     assert path.read_text() == "mine"
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.yaml"]
 
@@ -129,8 +130,8 @@ def test_create_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("os.link", refuse)
     path = tmp_path / "secrets.yaml"
-    assert secrets.create(str(path), "mine", "")
-    assert not secrets.create(str(path), "other", "")
+    assert vaulted_file.create(str(path), "mine", "")
+    assert not vaulted_file.create(str(path), "other", "")
     assert (path.read_text(), mode(path)) == ("mine", 0o600)
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.yaml"]
 
@@ -144,7 +145,7 @@ def test_replace_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(InputError, match="the file cannot be written: No space left on device"):
-        secrets.replace(str(path), "new", "")
+        vaulted_file.replace(str(path), "new", "")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.yaml"]
 
