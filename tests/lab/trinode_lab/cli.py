@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from trinode_lab import faults, lifecycle, status, tools
+from trinode_lab import disks, faults, foreign, lifecycle, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
+
+_DISK = "its kernel name, its serial or the end of that: sdb, LAB-M1-OSD1 or OSD1"
 
 
 def main() -> int:
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     power.add_argument("machine")
     timeline = add("timeline", _timeline, "what happened, oldest first")
     timeline.add_argument("--json", action="store_true")
+    _add_disk(add("disk", None, "plug in a disk, or pull one out, while the machine runs"))
     _add_faults(add("fault", None, "make something go wrong, or right again"))
     return parser
 
@@ -66,6 +69,35 @@ def _shared(default: object) -> argparse.ArgumentParser:
     shared.add_argument("--machines", default=default, type=int, help="number of machines (default: 3, or TRINODE_LAB_MACHINES)")
     shared.add_argument("--state", default=default, help="its state directory (default: under XDG_STATE_HOME, or TRINODE_LAB_STATE)")
     return shared
+
+
+def _add_disk(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, run: object, text: str, operand: str) -> argparse.ArgumentParser:
+        command = actions.add_parser(name, parents=[_shared(argparse.SUPPRESS)], help=text, description=text)
+        command.add_argument("machine")
+        command.add_argument("disk", metavar="NAME", help=operand)
+        command.set_defaults(run=run)
+        return command
+
+    new = action("add", _disk_add, "plug in a new and empty disk, or one that was pulled, with what is on it", "the end of its serial, such as OSD3")
+    new.add_argument("--kind", choices=disks.KINDS, default="ssd", help="of a new one (default: ssd)")
+    new.add_argument("--size", type=int, metavar="GIB", help="of a new one")
+    new.add_argument("--twin-of", metavar="DISK", help="no disk of its own: a second path to that one, as multipath shows it")
+    action("remove", _disk_remove, "pull a disk out", _DISK)
+
+
+def _disk_add(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    disk = disks.add(settings, settings.machine(options.machine), options.disk, kind=options.kind, size=options.size, twin_of=options.twin_of)
+    print(f"{options.machine} {disk['name']}: {disk['serial']}")
+
+
+def _disk_remove(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    disk = disks.remove(settings, settings.machine(options.machine), options.disk)
+    print(f"{options.machine} {disk['name']}: {disk['serial']} is out")
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +125,32 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on (Talos joins again as a new member)")
     add("image-unpullable", lambda options: faults.image_unpullable(_standing(options), options.image, True), "have the registry refuse an image", "image")
     add("image-restore", lambda options: faults.image_unpullable(_standing(options), options.image, False), "have it served again", "image")
+    disk = add("disk", _fault_disk, "have a disk die, or live again")
+    disk.add_argument("disk", help=_DISK)
+    disk.add_argument("what", choices=("fail", "restore"))
+    names = add("swap-disks", _swap_disks, "two disks change their kernel names at the next boot")
+    names.add_argument("disks", nargs=2, metavar="DISK", help=_DISK)
+    contents = add("foreign", _foreign, "replace what is on a disk by somebody else's data")
+    contents.add_argument("disk", help=_DISK)
+    contents.add_argument("contents", choices=foreign.KINDS)
     program = add("program", _program, "have an operator's or a webhook's double do something wrong", "program")
     program.add_argument("what", choices=("silent", "mute", "deny", "no-definitions", "restore"), help="see tests/lab/README.md")
+
+
+def _fault_disk(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    act = disks.fail if options.what == "fail" else disks.restore
+    act(settings, settings.machine(options.machine), options.disk)
+
+
+def _swap_disks(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    disks.swap(settings, settings.machine(options.machine), *options.disks)
+
+
+def _foreign(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    print(foreign.put(settings, settings.machine(options.machine), options.disk, options.contents))
 
 
 def _program(options: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -16,16 +15,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from trinode_lab import cgroups, control, host, images, network, registry, rootfs, status, tools
+from trinode_lab import cgroups, control, disks, host, images, network, registry, rootfs, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
 from trinode_lab.timeline import Timeline
 
-GIB = 1 << 30
 MAINTENANCE_SECONDS = 120.0
 CHARTS_BUILDER = Path(__file__).resolve().parents[1] / "charts" / "build.py"
-_DISKS = (("sda", "SYS", 20 * GIB), ("sdb", "OSD1", 10 * GIB), ("sdc", "OSD2", 10 * GIB))
 
 
 def build(*, front: bool = True) -> None:
@@ -108,7 +105,7 @@ def _prepare(settings: Settings) -> None:
     for machine in settings.machines:
         for name in ("root", "state", "var", "disks"):
             (machine.directory / name).mkdir(parents=True)
-        (machine.directory / "disks.json").write_text(json.dumps(_disks(settings, machine), indent=1))
+        disks.manufacture(settings, machine)
     cgroups.Group(settings.name).create()
     network.create(settings)
 
@@ -124,31 +121,6 @@ def _charts(settings: Settings) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise LabError(f"the chart repository cannot be made: {result.stderr.strip()}")
-
-
-def _disks(settings: Settings, machine: Machine) -> list[dict[str, object]]:
-    """Sparse files that the hardware front shows as disks."""
-    disks: list[dict[str, object]] = []
-    for number, (name, part, size) in enumerate(_DISKS):
-        path = machine.directory / "disks" / name
-        with path.open("wb") as file:
-            file.truncate(size)
-        serial = f"{settings.name}-{machine.name}-{part}".upper()
-        wwid = f"naa.5002538e{machine.number:04x}{number:04x}"
-        disks.append(
-            {
-                "name": name,
-                "path": str(path),
-                "size_bytes": size,
-                "serial": serial,
-                "wwid": wwid,
-                "model": "TRINODE LAB DISK",
-                "transport": "sata",
-                "rotational": False,
-                "by_id": [f"ata-TRINODE_LAB_DISK_{serial}", f"wwn-0x{wwid.removeprefix('naa.')}"],
-            }
-        )
-    return disks
 
 
 def _start(settings: Settings) -> None:
@@ -208,6 +180,7 @@ def _remove(settings: Settings) -> None:
     cgroups.remove_top()
     network.remove(settings.name)
     if (settings.state / SETTINGS_FILE).exists():
+        disks.release(settings.state)
         shutil.rmtree(settings.state)
         with contextlib.suppress(OSError):
             settings.state.parent.rmdir()  # only when no other lab is in it

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trinode_lab import cgroups, kernel, network
+from trinode_lab import cgroups, disks, kernel, network
 from trinode_lab.boot import EXIT_CUT, EXIT_POWEROFF, EXIT_REBOOT
 from trinode_lab.console import Console
 from trinode_lab.processes import Process
@@ -70,10 +70,11 @@ class Supervisor:
                 time.sleep(1)  # a machine that cannot boot must not spin
 
     def _prepare(self) -> None:
-        """Power-on: control groups and network as new, STATE and EPHEMERAL emptied when that was asked for."""
+        """Power-on: control groups and network as new, disks under the names of this boot, STATE and EPHEMERAL emptied when that was asked for."""
         self.group.create()
         self.group.remove(keep=True)
         network.reset(self.settings, self.machine)
+        disks.power_on(self.settings, self.machine)
         with self._lock:
             wipe, self._wipe = self._wipe, False
         for name in ("state", "var"):
