@@ -9,15 +9,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trinode_lab import host, registry, tools
+from trinode_lab import charts, host, registry, tools
 from trinode_lab.errors import LabError
-from trinode_lab.lifecycle import CHARTS_BUILDER
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.status import listens
 
@@ -138,7 +136,7 @@ def _prepare(settings: Settings) -> None:
     settings.save()
     (directory / "registry").mkdir()
     images.write(directory / "images")
-    subprocess.run([sys.executable, str(CHARTS_BUILDER), "--out", str(directory / "charts")], check=True)
+    charts.make(directory / "charts")
     # containerd on the nodes asks our registry for every image, whatever its registry.
     mirror = directory / "certs.d" / "_default"
     mirror.mkdir(parents=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes the lab's chart repository: one .tgz per chart and version, index.yaml, and images.txt with the images that they name.
 
-    build.py --out DIRECTORY [--real DIRECTORY]
+    build.py --out DIRECTORY [--real DIRECTORY|URL]
 
-Every chart is a double (see doubles.py and README.md). Same sources, same bytes. Needs nothing but Python.
+Every chart is a double (see doubles.py and README.md). Same sources, same bytes. Needs nothing but Python, and helm for a URL of real charts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import io
 import json
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -28,7 +29,7 @@ import monitoring
 import storage
 from cilium import CILIUM
 from doubles import NOTICE, Double, files, images
-from real import charts
+from real import KEPT, charts, pull
 
 DOUBLES: tuple[Double, ...] = (
     CILIUM,
@@ -52,6 +53,7 @@ def build(out: Path, real: Path | None = None) -> None:
     names: set[str] = set()
     taken = set()
     for chart in charts(real) if real else ():
+        print(f"real chart: {chart.name} {chart.version}")
         taken.add(chart.name)
         file = f"{chart.name}-{chart.version}.tgz"
         (out / file).write_bytes(chart.archive)
@@ -92,9 +94,24 @@ def _archive(name: str, content: dict[str, str]) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="directory for the repository")
-    parser.add_argument("--real", type=Path, help="directory of real charts (*.tgz) and manifests (*.yaml) that take the place of doubles")
+    parser.add_argument("--real", help="directory or repository (URL) of real charts (*.tgz) and manifests (*.yaml) that take the place of doubles")
     options = parser.parse_args()
-    build(options.out, options.real)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            build(options.out, _directory(options.real, Path(temporary)) if options.real else None)
+        except ValueError as error:
+            sys.exit(str(error))
+
+
+def _directory(real: str, temporary: Path) -> Path:
+    """The directory of real charts; those of a repository are pulled."""
+    if "://" not in real:
+        if not Path(real).is_dir():
+            raise ValueError(f"{real} is neither a directory nor a URL")
+        return Path(real)
+    wanted = [(double.name, version) for double in DOUBLES if double.name != KEPT for version in double.versions]
+    pull(real.rstrip("/"), wanted, [f"{name}-{version}.yaml" for name, versions, _objects in MANIFESTS for version in versions], temporary)
+    return temporary
 
 
 if __name__ == "__main__":

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
+import os
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +28,28 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 
 
+def build(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{tools.user_programs()}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(["python3", str(BUILD), "--out", str(out), *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("charts")
-    subprocess.run(["python3", str(BUILD), "--out", str(directory)], check=True)
+    assert build(directory).returncode == 0
     return directory
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A directory, and the URL at which it is served."""
+    directory = tmp_path / "served"
+    directory.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(directory)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield directory, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
 
 
 def render(repository: Path, archive: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -69,6 +91,32 @@ def test_wrong_values_are_refused_as_by_the_real_chart(repository: Path, chart: 
     result = render(repository, chart, values)
     assert result.returncode != 0
     assert complaint in result.stderr
+
+
+def test_real_charts_of_a_repository_take_the_place_of_doubles(repository: Path, served: tuple[Path, str], tmp_path: Path) -> None:
+    """It has three charts and no manifests; one is of another version than ours, and Cilium stays a double all the same."""
+    directory, url = served
+    for name, version in (("cilium", "1.20.0"), ("grafana", "12.11.1"), ("loki", "1.2.3")):
+        source = tmp_path / name / "Chart.yaml"
+        source.parent.mkdir()
+        source.write_text(f"apiVersion: v2\nname: {name}\nversion: {version}\n")
+        subprocess.run([tools.HELM.program(), "package", source.parent, "--destination", directory], check=True)
+    subprocess.run([tools.HELM.program(), "repo", "index", directory], check=True)
+    out = tmp_path / "out"
+    result = build(out, "--real", url)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "real chart: grafana 12.11.1\n", "")
+    different = [path.name for path in repository.iterdir() if path.suffix == ".tgz" and path.read_bytes() != (out / path.name).read_bytes()]
+    assert different == ["grafana-12.11.1.tgz"]
+
+
+def test_a_repository_without_our_charts_is_refused(served: tuple[Path, str], tmp_path: Path) -> None:
+    directory, url = served
+    result = build(tmp_path / "out", "--real", url)
+    assert result.returncode == 1
+    assert f"{url}index.yaml" in result.stderr
+    (directory / "index.yaml").write_text(json.dumps({"apiVersion": "v1", "entries": {}}))
+    result = build(tmp_path / "out", "--real", url)
+    assert (result.returncode, result.stderr) == (1, f"{url[:-1]} has none of the charts in the versions that the platform pins\n")
 
 
 @pytest.mark.parametrize("program", ["stub", "runc_wrap"])
