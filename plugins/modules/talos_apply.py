@@ -120,8 +120,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.apply impor
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render import render
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_options import RENDER_OPTIONS
-from ansible_collections.trinode.platform.plugins.module_utils.talos.secrets import read_text
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
+from ansible_collections.trinode.platform.plugins.module_utils.vaulted_file import read_text
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "address": {"type": "str", "required": True},
