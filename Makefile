@@ -7,6 +7,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 LAB := $(BIN)/python tests/lab/lab
 PYTEST := $(BIN)/python -m pytest
+# A file's tests stay together: they share an API server.
+PARALLEL := -n 2 --dist loadfile
 PASSWORD_FILE := 'import json, sys; print(json.load(sys.stdin)["vault_password_file"])'
 # Arguments for ansible-playbook in `make demo`, such as ARGS="--check --diff".
 ARGS ?=
@@ -46,18 +48,18 @@ sanity: setup ## ansible-test sanity, as far as it runs without containers
 	@echo "sanity: ansible-test"; $(BIN)/python tests/sanity/run
 
 unit: setup ## Tests of pure code: seconds
-	@echo "unit: pytest"; $(PYTEST) tests/unit
+	@echo "unit: pytest"; $(PYTEST) $(PARALLEL) tests/unit
 
 contract: prerequisites setup ## Tests against the real talosctl, Kubernetes API server and ansible-playbook
 	@echo "contract: building the tools they need"; $(LAB) build
-	@echo "contract: pytest"; $(PYTEST) tests/contract
+	@echo "contract: pytest"; $(PYTEST) $(PARALLEL) tests/contract
 
 oldest: setup ## Unit and contract tests on the oldest ansible-core
-	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest tests/unit tests/contract
+	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest $(PARALLEL) tests/unit tests/contract
 
 test-fast: prerequisites lint ## What to run before a commit: lint, unit and contract tests; under 3 minutes
 	@echo "test-fast: building the tools they need"; $(LAB) build
-	@echo "test-fast: pytest"; $(PYTEST) tests/unit tests/contract
+	@echo "test-fast: pytest"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
 
 test-lab: prerequisites setup ## End-to-end tests on the lab's machines
 	@echo "test-lab: building the lab's tools"; $(LAB) build
@@ -70,7 +72,7 @@ test-molecule: prerequisites setup ## Components one by one on a cluster of kind
 # The longest comes last, so that pytest's own count closes the output.
 test: prerequisites lint sanity ## Everything but chaos
 	@echo "test: building the tools of the lab and of kind"; $(LAB) build; $(BIN)/python tests/kind/kind build
-	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest tests/unit tests/contract
+	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) tests/unit tests/contract
 	@echo "test: all tests"; $(PYTEST) -m "not chaos" tests/unit tests/contract tests/molecule tests/lab/tests
 
 test-chaos: prerequisites setup ## The long ones: many interrupted runs
