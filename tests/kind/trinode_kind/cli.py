@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from trinode_lab import tools
+from trinode_lab import commands, tools
 from trinode_lab.errors import LabError
 
 from trinode_kind import cluster
@@ -14,16 +13,7 @@ from trinode_kind.settings import Settings, load_settings, make_settings
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    try:
-        options.run(options)
-    except LabError as error:
-        print(f"kind: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("kind: interrupted; `kind down` removes what stands", file=sys.stderr)
-        return 130
-    return 0
+    return commands.main(_parser())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,13 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--network", help="its /24 of Docker's (default: 10.6.0.0/24, or TRINODE_KIND_NETWORK)")
     shared.add_argument("--state", help="its state directory (default: under XDG_STATE_HOME, or TRINODE_KIND_STATE)")
     parser = argparse.ArgumentParser(prog="kind", description="Clusters of kind with the lab's images and charts; see tests/kind/README.md")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[shared], help=text, description=text)
-        command.set_defaults(run=run)
-        return command
-
+    add = commands.commands(parser, "COMMAND", shared)
     add("build", lambda _: cluster.build(), "build the programs and images that are missing")
     up = add("up", _up, "bring a cluster up; its nodes become Ready with Cilium")
     up.add_argument("--control-planes", type=int, help="number of control planes: 1 (default), 3 or 5, with a load balancer before several")

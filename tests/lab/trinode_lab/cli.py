@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from trinode_lab import disks, faults, foreign, lifecycle, status, tools
+from trinode_lab import commands, disks, faults, foreign, lifecycle, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
@@ -17,30 +17,12 @@ _DISK = "its kernel name, its serial or the end of that: sdb, LAB-M1-OSD1 or OSD
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    try:
-        options.run(options)
-    except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("lab: interrupted; `lab down` removes what stands", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0
-    return 0
+    return commands.main(_parser())
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = _shared(None)
     parser = argparse.ArgumentParser(prog="lab", description="Real Talos machines in namespaces; see tests/lab/README.md")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[shared], help=text, description=text)
-        command.set_defaults(run=run)
-        return command
-
+    add = commands.commands(parser, "COMMAND", _shared(None))
     add("build", lambda _: lifecycle.build(), "build the tools, the root file system and the images that are missing")
     up = add("up", _up, "bring machines up, in maintenance mode")
     up.add_argument("--no-front", action="store_true", help="without the hardware front")
@@ -72,13 +54,12 @@ def _shared(default: object) -> argparse.ArgumentParser:
 
 
 def _add_disk(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    add = commands.commands(parser, "ACTION", _shared(argparse.SUPPRESS))
 
     def action(name: str, run: object, text: str, operand: str) -> argparse.ArgumentParser:
-        command = actions.add_parser(name, parents=[_shared(argparse.SUPPRESS)], help=text, description=text)
+        command = add(name, run, text)
         command.add_argument("machine")
         command.add_argument("disk", metavar="NAME", help=operand)
-        command.set_defaults(run=run)
         return command
 
     new = action("add", _disk_add, "plug in a new and empty disk, or one that was pulled, with what is on it", "the end of its serial, such as OSD3")
@@ -101,12 +82,11 @@ def _disk_remove(options: argparse.Namespace) -> None:
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(required=True, metavar="FAULT")
+    command = commands.commands(parser, "FAULT", _shared(argparse.SUPPRESS))
 
     def add(name: str, run: object, text: str, operand: str = "machine") -> argparse.ArgumentParser:
-        kind = kinds.add_parser(name, parents=[_shared(argparse.SUPPRESS)], help=text, description=text)
+        kind = command(name, run, text)
         kind.add_argument(operand)
-        kind.set_defaults(run=run)
         return kind
 
     def on_machine(act: object) -> object:
