@@ -26,8 +26,6 @@ const (
 	metaMagicStart uint32 = 0x5a4b3c2d // as in Talos, internal/pkg/meta/internal/adv/talos
 	metaMagicEnd   uint32 = 0xa5b4c3d2
 	metaLength            = 256 * 1024
-
-	wipeLength = 1 << 20 // bytes at the start and at the end of a disk or partition that a fast wipe clears
 )
 
 var (
@@ -83,7 +81,7 @@ func ChooseInstallDisk(ctx context.Context, inventory *Inventory, provider confi
 
 // Install writes Talos's partition table onto the disk's file, after clearing it.
 func Install(disk Disk) error {
-	if err := Clear(disk); err != nil {
+	if err := WipeZeroes(disk, 0, disk.SizeBytes); err != nil {
 		return err
 	}
 
@@ -149,32 +147,4 @@ func markMeta(file *os.File, offset int64) error {
 	_, err := file.WriteAt(content, offset)
 
 	return err
-}
-
-// Clear empties a whole disk.
-func Clear(disk Disk) error {
-	if err := os.Truncate(disk.Path, 0); err != nil {
-		return err
-	}
-
-	return os.Truncate(disk.Path, int64(disk.SizeBytes))
-}
-
-// ClearEdges clears a range's first and last MiB, as Talos's fast wipe does.
-func ClearEdges(path string, offset, size uint64) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck
-
-	length := min(size, wipeLength)
-
-	for _, start := range []uint64{offset, offset + size - length} {
-		if _, err = file.WriteAt(make([]byte, length), int64(start)); err != nil {
-			return err
-		}
-	}
-
-	return file.Sync()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -38,6 +39,7 @@ type Disk struct {
 	Model      string   `json:"model"`
 	Transport  string   `json:"transport"`
 	Rotational bool     `json:"rotational"`
+	Readonly   bool     `json:"readonly"`
 	ByID       []string `json:"by_id"`
 }
 
@@ -46,7 +48,7 @@ func (d Disk) DevPath() string {
 	return filepath.Join("/dev", d.Name)
 }
 
-// Symlinks are the disk's other paths in the machine.
+// Symlinks are the disk's other paths in the machine that its identity gives it.
 func (d Disk) Symlinks() []string {
 	links := make([]string, 0, len(d.ByID))
 
@@ -174,9 +176,11 @@ func (i *Inventory) Scan(ctx context.Context) error {
 
 	i.disks = disks
 
+	var failed error // one disk that cannot be read does not hide the others
+
 	for index, disk := range disks {
 		if err = i.scanDisk(ctx, index, disk); err != nil {
-			return fmt.Errorf("disk %s (%s): %w", disk.Name, disk.Path, err)
+			failed = errors.Join(failed, fmt.Errorf("disk %s (%s): %w", disk.Name, disk.Path, err))
 		}
 	}
 
@@ -190,7 +194,7 @@ func (i *Inventory) Scan(ctx context.Context) error {
 		}
 	}
 
-	return i.noteSystemDisk(ctx)
+	return errors.Join(failed, i.noteSystemDisk(ctx))
 }
 
 func (i *Inventory) scanDisk(ctx context.Context, index int, disk Disk) error {
@@ -214,7 +218,7 @@ func (i *Inventory) scanDisk(ctx context.Context, index int, disk Disk) error {
 		return err
 	}
 
-	wanted := append(describe(index, disk), discovered(disk, info)...)
+	wanted := append(describe(index, disk, append(disk.Symlinks(), contentSymlinks(info.ProbeResult)...)), discovered(disk, info)...)
 
 	for _, each := range wanted {
 		if err = put(ctx, i.State, each); err != nil {
@@ -232,7 +236,7 @@ func (i *Inventory) scanDisk(ctx context.Context, index int, disk Disk) error {
 }
 
 // describe makes the resources that come from the description of the disk.
-func describe(index int, disk Disk) []resource.Resource {
+func describe(index int, disk Disk, symlinks []string) []resource.Resource {
 	device := block.NewDevice(block.NamespaceName, disk.Name)
 	*device.TypedSpec() = block.DeviceSpec{
 		Type: block.DeviceTypeDisk, Major: 8, Minor: 16 * index, DevicePath: busPath(index, disk), Generation: 1,
@@ -241,14 +245,39 @@ func describe(index int, disk Disk) []resource.Resource {
 	whole := block.NewDisk(block.NamespaceName, disk.Name)
 	*whole.TypedSpec() = block.DiskSpec{
 		DevPath: disk.DevPath(), IOSize: sectorSize, SectorSize: sectorSize, Model: disk.Model, Serial: disk.Serial, WWID: disk.WWID,
-		BusPath: busPath(index, disk), SubSystem: "/sys/class/block", Transport: disk.Transport, Rotational: disk.Rotational, Symlinks: disk.Symlinks(),
+		BusPath: busPath(index, disk), SubSystem: "/sys/class/block", Transport: disk.Transport, Rotational: disk.Rotational, Readonly: disk.Readonly,
+		Symlinks: symlinks,
 	}
 	whole.TypedSpec().SetSize(disk.SizeBytes)
 
 	links := block.NewSymlink(block.NamespaceName, disk.Name)
-	links.TypedSpec().Paths = disk.Symlinks()
+	links.TypedSpec().Paths = symlinks
 
 	return []resource.Resource{device, whole, links}
+}
+
+// contentSymlinks are the links that udev makes to a whole disk for what is on it, by its rules for persistent storage and for LVM.
+func contentSymlinks(probed blkid.ProbeResult) []string {
+	label := ""
+	if probed.Label != nil {
+		label = *probed.Label
+	}
+
+	if probed.Name == "lvm2-pv" {
+		return []string{"/dev/disk/by-id/lvm-pv-uuid-" + label} // go-blockdevice has LVM's identifier as a label
+	}
+
+	var links []string
+
+	if probed.UUID != nil && probed.Name != "gpt" {
+		links = append(links, "/dev/disk/by-uuid/"+probed.UUID.String())
+	}
+
+	if label != "" {
+		links = append(links, "/dev/disk/by-label/"+label)
+	}
+
+	return links
 }
 
 func busPath(index int, disk Disk) string {
@@ -420,22 +449,32 @@ func (i *Inventory) Disks() []Disk {
 	return slices.Clone(i.disks)
 }
 
-// ClearPartition clears the edges of the partition of that label; nothing if there is none.
-func (i *Inventory) ClearPartition(ctx context.Context, disk Disk, label string) error {
+// Partition is one of a disk's partitions: where it is on the disk.
+type Partition struct {
+	Label  string
+	Number int
+	Offset uint64
+	Size   uint64
+}
+
+// Partitions returns the disk's partitions by their names (sda1).
+func (i *Inventory) Partitions(ctx context.Context, disk Disk) (map[string]Partition, error) {
 	volumes, err := safe.StateListAll[*block.DiscoveredVolume](ctx, i.State)
 	if err != nil {
-		return err
+		return nil, err
 	}
+
+	found := map[string]Partition{}
 
 	for volume := range volumes.All() {
 		spec := volume.TypedSpec()
 
-		if spec.Parent == disk.Name && spec.PartitionLabel == label {
-			if err = ClearEdges(disk.Path, spec.Offset, spec.Size); err != nil {
-				return err
+		if spec.Parent == disk.Name {
+			found[volume.Metadata().ID()] = Partition{
+				Label: spec.PartitionLabel, Number: int(spec.PartitionIndex), Offset: spec.Offset, Size: spec.Size,
 			}
 		}
 	}
 
-	return nil
+	return found, nil
 }

@@ -418,20 +418,29 @@ func (p resetPlan) commands() []string {
 
 func (f *Front) wipe(plan resetPlan) error {
 	for _, disk := range plan.users {
-		if err := ClearEdges(disk.Path, 0, disk.SizeBytes); err != nil {
+		if err := WipeFast(disk, 0, disk.SizeBytes); err != nil {
 			return err
 		}
 	}
 
 	if plan.system != nil && len(plan.partitions) == 0 {
-		if err := Clear(*plan.system); err != nil {
+		if err := WipeZeroes(*plan.system, 0, plan.system.SizeBytes); err != nil {
 			return err
 		}
 	}
 
 	if plan.system != nil {
-		for _, label := range plan.partitions {
-			if err := f.inventory.ClearPartition(context.Background(), *plan.system, label); err != nil {
+		partitions, err := f.inventory.Partitions(context.Background(), *plan.system)
+		if err != nil {
+			return err
+		}
+
+		for _, partition := range partitions {
+			if !slices.Contains(plan.partitions, partition.Label) {
+				continue
+			}
+
+			if err = WipeFast(*plan.system, partition.Offset, partition.Size); err != nil {
 				return err
 			}
 		}

@@ -240,58 +240,9 @@ func (s *storageService) Disks(ctx context.Context, request *emptypb.Empty) (*st
 
 		disks.Disks = append(disks.Disks, &storage.Disk{
 			DeviceName: disk.DevPath(), Model: disk.Model, Size: disk.SizeBytes, Serial: disk.Serial, Wwid: disk.WWID, Type: kind,
-			SystemDisk: installed && disk.Name == system.Name, Subsystem: "/sys/class/block",
+			SystemDisk: installed && disk.Name == system.Name, Subsystem: "/sys/class/block", Readonly: disk.Readonly,
 		})
 	}
 
 	return &storage.DisksResponse{Messages: []*storage.Disks{disks}}, nil
-}
-
-// BlockDeviceWipe clears whole disks other than the system disk.
-func (s *storageService) BlockDeviceWipe(ctx context.Context, request *storage.BlockDeviceWipeRequest) (*storage.BlockDeviceWipeResponse, error) {
-	if s.stage != StageMaintenance {
-		if err := requireRole(ctx, role.Admin); err != nil {
-			return nil, err
-		}
-	}
-
-	system, installed, err := s.front.inventory.SystemDisk(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	disks := make([]Disk, 0, len(request.GetDevices()))
-
-	for _, wanted := range request.GetDevices() {
-		disk, ok := s.front.inventory.Find(wanted.GetDevice())
-		if !ok {
-			return nil, status.Errorf(codes.NotFound, "blockdevice %q not found (the lab wipes whole disks only)", wanted.GetDevice())
-		}
-
-		if installed && disk.Name == system.Name {
-			return nil, status.Errorf(codes.FailedPrecondition, "blockdevice %q is in use by volume %q", disk.Name, constants.MetaPartitionLabel)
-		}
-
-		disks = append(disks, disk)
-	}
-
-	for index, disk := range disks {
-		if request.GetDevices()[index].GetMethod() == storage.BlockDeviceWipeDescriptor_ZEROES {
-			err = Clear(disk)
-		} else {
-			err = ClearEdges(disk.Path, 0, disk.SizeBytes)
-		}
-
-		if err != nil {
-			return nil, err
-		}
-
-		s.front.timeline.Record("disk-wiped", true, Fields{"disk": disk.Name, "serial": disk.Serial, "method": request.GetDevices()[index].GetMethod().String()})
-	}
-
-	if err = s.front.inventory.Scan(ctx); err != nil {
-		return nil, err
-	}
-
-	return &storage.BlockDeviceWipeResponse{Messages: []*storage.BlockDeviceWipe{{}}}, nil
 }

@@ -89,7 +89,7 @@ def _bluestore(path: Path) -> str:
         return f"{text}: bytes of the lab's own (there is no ceph-osd)"
     how = _make_store(path)
     signatures.write_bluestore(path)
-    return f"{text}: store and first label by {how}, the others as Ceph 20 has them"
+    return f"{text}: store and first label {how}, the others as Ceph 20 has them"
 
 
 def _make_store(path: Path) -> str:
