@@ -31,9 +31,16 @@ def probe(kubeconfig: Path, *, check: bool = False, **params: Any) -> Outcome:
     spec = kube_probe.ARGUMENT_SPEC
     filled: dict[str, Any] = {name: option.get("default") for name, option in spec.items()}
     for name, value in {"kubeconfig": str(kubeconfig), "timeout": 5, **params}.items():
-        options = spec[name].get("options")
-        filled[name] = [{**{key: option.get("default") for key, option in options.items()}, **item} for item in value] if options else value
+        filled[name] = complete(value, spec[name])
     return kube_probe.run(Task(filled, check_mode=check, diff_mode=False, warn=print))
+
+
+def complete(value: Any, option: dict[str, Any]) -> Any:
+    """As Ansible fills in the defaults of an option's suboptions."""
+    options = option.get("options")
+    if not options:
+        return value
+    return [{key: complete(item.get(key, below.get("default")), below) for key, below in options.items()} for item in value]
 
 
 def config_map(name: str) -> dict[str, Any]:
@@ -79,6 +86,51 @@ def test_leftovers_of_a_probe_are_made_anew(kubeconfig: Path, client: kube_clien
     probe(kubeconfig, namespace=namespace, objects=[config_map("one")], until=until)
 
 
+def test_steps_are_made_one_after_the_other_and_removed_backwards(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
+    items, version = client.list(f"/api/v1/namespaces/{namespace}/configmaps")
+    assert items == []
+    is_there = [{"api_version": "v1", "kind": "ConfigMap", "name": "one", "condition": "data.a == 'b'"}]
+    outcome = probe(
+        kubeconfig,
+        namespace=namespace,
+        objects=[config_map("one")],
+        then=[{"objects": [config_map("two")], "until": is_there}, {"objects": [config_map("three")], "until": is_there}],
+    )
+    assert outcome.values == {"verified": True, "made": ["ConfigMap one", "ConfigMap two", "ConfigMap three"]}
+    assert config_maps(client, namespace) == set()
+    seen: list[str] = []
+    with client.open_watch(f"/api/v1/namespaces/{namespace}/configmaps", version, kube_client.Deadline(10)) as events:
+        for event, item in events:
+            seen.append(f"{event} {item['metadata']['name']}")
+            if seen[-1] == "DELETED one":
+                break
+    assert [text for text in seen if not text.startswith("MODIFIED")] == [
+        *(f"ADDED {name}" for name in ("one", "two", "three")),
+        *(f"DELETED {name}" for name in ("three", "two", "one")),
+    ]
+
+
+def test_a_step_that_fails_ends_the_probe_and_leaves_nothing(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
+    never = [{"api_version": "v1", "kind": "ConfigMap", "name": "one", "condition": "data.a == 'c'"}]
+    with pytest.raises(DeadlineExceeded, match=r"it is not true that data\.a == 'c'"):
+        probe(
+            kubeconfig,
+            namespace=namespace,
+            objects=[config_map("one")],
+            then=[
+                {"objects": [config_map("two")], "until": never},
+                {"objects": [{"apiVersion": "example.org/v1", "kind": "Never", "metadata": {"name": "x"}}]},
+            ],
+            timeout=2,
+        )
+    assert config_maps(client, namespace) == set()
+
+
+def test_a_bucket_whose_claim_has_no_keys(kubeconfig: Path, namespace: str) -> None:
+    with pytest.raises(PlatformError, match='configmaps "mine" not found'):
+        probe(kubeconfig, namespace=namespace, buckets=[{"claim": "mine"}], timeout=2)
+
+
 def test_what_is_somebody_elses_is_left_alone(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
     client.request("POST", f"/api/v1/namespaces/{namespace}/configmaps", config_map("one"))
     with pytest.raises(RefusedError, match="no probe made it"):
@@ -120,7 +172,8 @@ def test_a_service_that_is_not_there(kubeconfig: Path, namespace: str) -> None:
 
 def test_check_mode_makes_nothing(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
     until = [{"api_version": "v1", "kind": "ConfigMap", "name": "one", "condition": "data.a"}]
-    outcome = probe(kubeconfig, check=True, namespace=namespace, objects=[config_map("one")], until=until, http=[{"service": "x", "port": "80"}])
+    later = {"buckets": [{"claim": "mine"}], "then": [{"objects": [config_map("two")]}]}
+    outcome = probe(kubeconfig, check=True, namespace=namespace, objects=[config_map("one")], until=until, http=[{"service": "x", "port": "80"}], **later)
     assert not outcome.changed
     assert outcome.values == {"verified": False, "made": []}
     assert config_maps(client, namespace) == set()

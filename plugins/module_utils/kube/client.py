@@ -95,9 +95,18 @@ class Client:
         response = self._send(method, path, params, deadline or self.deadline, headers=headers, body=body, affinity=affinity)
         return self._decode(response.status, response.data, response.headers, f"{method} {path}")
 
-    def exchange(self, path: str, params: Sequence[tuple[str, str]] = (), *, deadline: Deadline | None = None) -> tuple[int, bytes]:
-        """GET what the API server passes on from another server: its status and its body, whatever they are."""
-        response = self._send("GET", path, params, deadline or self.deadline, headers={"Accept": "*/*"})
+    def exchange(
+        self,
+        path: str,
+        params: Sequence[tuple[str, str]] = (),
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> tuple[int, bytes]:
+        """Ask what the API server passes on to another server: that one's status and body, whatever they are."""
+        response = self._send(method, path, params, deadline or self.deadline, headers={"Accept": "*/*", **(headers or {})}, body=body)
         return response.status, response.data
 
     def watch(self, path: str, resource_version: str, deadline: Deadline | None = None, params: Mapping[str, Any] | None = None) -> Iterator[tuple[str, Json]]:

@@ -1,7 +1,7 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does something do its job? Objects made for the time of the probe, conditions that objects come to, answers of services."""
+"""Does something do its job? Objects made for the time of the probe, conditions that objects come to, answers of services, buckets that keep objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError, RefusedError
-from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, gone, request, service_proxy, targets
+from ansible_collections.trinode.platform.plugins.module_utils.kube import apply, bucket, gone, request, service_proxy, targets
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
@@ -42,16 +42,22 @@ class Condition:
 
 @dataclass(frozen=True)
 class Probe:
-    """``namespace`` is for objects that name none."""
+    """``namespace`` is for objects that name none. ``buckets`` are ObjectBucketClaims by namespace and name.
+
+    ``then`` are further probes, each begun when all before it are proven; what they made is removed before what those made.
+    """
 
     objects: Sequence[Object] = ()
     until: Sequence[Condition] = ()
     http: Sequence[service_proxy.Request] = ()
+    buckets: Sequence[tuple[str, str]] = ()
     namespace: str = "default"
+    then: Sequence[Probe] = ()
 
 
 def without_objects(probe: Probe) -> Probe:
-    """What of a probe can be asked without making its objects: where it makes some, only conditions on others, since answers may come from them."""
+    """What of a probe can be asked without making anything: where it makes objects, only conditions on others, since answers may come from them."""
+    probe = replace(probe, buckets=(), then=())
     if not probe.objects:
         return probe
     made = {(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in probe.objects}
@@ -60,7 +66,7 @@ def without_objects(probe: Probe) -> Probe:
 
 
 def run(client: Client, probe: Probe, deadline: Deadline) -> None:
-    """Make the objects and wait until they are ready; then all conditions and all answers at once. The objects are removed again in any case.
+    """Make the objects and wait until they are ready; then all conditions, answers and buckets at once. The objects are removed again in any case.
 
     Raises RefusedError where an object is there that no probe made, DeadlineExceeded or PlatformError for what did not come.
     """
@@ -68,7 +74,11 @@ def run(client: Client, probe: Probe, deadline: Deadline) -> None:
         steps: list[Callable[[], Any]] = [partial(service_proxy.await_answer, client, answer, deadline) for answer in probe.http]
         if probe.until:
             steps.append(lambda: await_conditions(client, probe.until, deadline))
+        steps += [partial(bucket.exercise, client, namespace, claim, deadline) for namespace, claim in probe.buckets]
         _at_once(steps)
+        if probe.then:
+            following, *rest = probe.then
+            run(client, replace(following, then=rest), deadline)
 
 
 def await_conditions(client: Client, conditions: Sequence[Condition], deadline: Deadline) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -27,9 +27,10 @@ _SHOWN = 300
 
 @dataclass(frozen=True)
 class Request:
-    """A GET to a service, and what the answer has to be. ``port`` is a number or a name; ``path`` may have a query.
+    """A request to a service, and what the answer has to be. ``port`` is a number or a name; ``path`` may have a query.
 
-    ``expect`` has to be true of the JSON body, ``contains`` has to be part of the body; None and "" ask nothing.
+    ``expect`` has to be true of the JSON body, ``contains`` has to be part of the body, which has to be ``exact``; None and "" ask nothing.
+    ``query`` comes after that of the path and is not shown: it may have a signature in it.
     """
 
     namespace: str
@@ -40,9 +41,15 @@ class Request:
     status: int = 200
     expect: Query | None = None
     contains: str = ""
+    method: str = "GET"
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    exact: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.service}.{self.namespace}:{self.port}{self.path}"
+        verb = "" if self.method == "GET" else f"{self.method} "
+        return f"{verb}{self.scheme}://{self.service}.{self.namespace}:{self.port}{self.path}"
 
 
 def await_answer(client: Client, request: Request, deadline: Deadline) -> None:
@@ -74,7 +81,14 @@ def _ask(client: Client, request: Request, deadline: Deadline) -> str:
     path, _question, query = request.path.partition("?")
     target = f"/api/v1/namespaces/{request.namespace}/services/{request.scheme}:{request.service}:{request.port}/proxy{unquote(path)}"
     try:
-        status, body = client.exchange(target, parse_qsl(query, keep_blank_values=True), deadline=deadline.at_most(_TRY_SECONDS))
+        status, body = client.exchange(
+            target,
+            [*parse_qsl(query, keep_blank_values=True), *request.query],
+            method=request.method,
+            body=request.body,
+            headers=request.headers,
+            deadline=deadline.at_most(_TRY_SECONDS),
+        )
     except api_errors.ApiUnreachable as error:
         return error.what
     except DeadlineExceeded as error:
@@ -96,6 +110,8 @@ def judge(request: Request, status: int, body: bytes) -> str:
         return f"the answer was {status} where {request.status} was expected{_shown(text)}"
     if request.contains and request.contains not in text:
         return f"the answer {status} does not contain «{request.contains}»{_shown(text)}"
+    if request.exact is not None and body != request.exact:
+        return f"the answer {status} is not what it has to be: {len(body)} bytes, {len(request.exact)} were expected"
     if request.expect is None:
         return ""
     try:
@@ -117,7 +133,7 @@ def _refusal(status: int, body: bytes, request: Request, server: str) -> api_err
         return None
     details: Any = answer.get("details") or {}
     ours = details.get("kind") == "services" or answer.get("reason") in ("ServiceUnavailable", "Unauthorized", "BadRequest", "InternalError")
-    return api_errors.from_status(status, answer, request=f"GET {request}", where=server) if ours else None
+    return api_errors.from_status(status, answer, request=f"{'GET ' if request.method == 'GET' else ''}{request}", where=server) if ours else None
 
 
 def _shown(text: str) -> str:
