@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the lab's chart repository: one .tgz per chart and version, index.yaml, and images.txt with the images that they name.
 
-    build.py --out DIRECTORY [--real DIRECTORY|URL]
+    build.py --out DIRECTORY [--real DIRECTORY|URL] [--ceph]
 
 Every chart is a double (see doubles.py and README.md). Same sources, same bytes. Needs nothing but Python, and helm for a URL of real charts.
 """
@@ -46,8 +46,10 @@ MANIFESTS = (("gateway-api", ("1.6.1",), basics.gateway_api),)
 _CREATED = "2026-01-01T00:00:00Z"
 
 
-def build(out: Path, real: Path | None = None) -> None:
-    """Write the repository's files into ``out``, which is made when it is missing. Charts and manifests in ``real`` take the place of doubles."""
+def build(out: Path, real: Path | None = None, *, ceph: bool = False) -> None:
+    """Write the repository's files into ``out``, which is made when it is missing. Charts and manifests in ``real`` take the place of doubles.
+    ``ceph``: the double of Rook runs a real Ceph.
+    """
     out.mkdir(parents=True, exist_ok=True)
     entries: dict[str, list[dict[str, object]]] = {}
     names: set[str] = set()
@@ -59,7 +61,8 @@ def build(out: Path, real: Path | None = None) -> None:
         (out / file).write_bytes(chart.archive)
         entry = {"apiVersion": "v2", "name": chart.name, "version": chart.version, "created": _CREATED, "urls": [file]}
         entries.setdefault(chart.name, []).append({**entry, "digest": hashlib.sha256(chart.archive).hexdigest()})
-    for double in DOUBLES:
+    storages = {double.name: double for double in storage.doubles(ceph=ceph)}
+    for double in (storages.get(double.name, double) for double in DOUBLES):
         if double.name in taken:
             continue
         for version in double.versions:
@@ -95,10 +98,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="directory for the repository")
     parser.add_argument("--real", help="directory or repository (URL) of real charts (*.tgz) and manifests (*.yaml) that take the place of doubles")
+    parser.add_argument("--ceph", action="store_true", help="the double of Rook runs a real Ceph, of this computer's programs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            build(options.out, _directory(options.real, Path(temporary)) if options.real else None)
+            build(options.out, _directory(options.real, Path(temporary)) if options.real else None, ceph=options.ceph)
         except ValueError as error:
             sys.exit(str(error))
 

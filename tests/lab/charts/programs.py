@@ -11,7 +11,7 @@ from typing import Any
 from doubles import RESTRICTED, STUB, Object, Part, container
 
 # The double of an operator may do everything: what it makes is other for each, and it is a lab.
-_ALL_RIGHTS = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
+ALL_RIGHTS = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]
 CONFIGURATION = "/etc/stub/config.json"
 NAMESPACE = "{{ .Release.Namespace }}"
 
@@ -103,7 +103,7 @@ class Program:
     def _rights(self) -> list[Object]:
         name = self.account or self.name
         found: list[Object] = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.metadata(name)}]
-        rules = _ALL_RIGHTS if self.operator else list(self.rights)
+        rules = ALL_RIGHTS if self.operator else list(self.rights)
         if rules:
             reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
             subject = {"kind": "ServiceAccount", "name": name, "namespace": self.namespace}
@@ -211,7 +211,7 @@ def job(
     if verb != "job":
         whole = {key: value for key, value in rights.items() if key != "namespace"}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-        found.append({**common, "kind": "ClusterRole", "metadata": whole, "rules": _ALL_RIGHTS})
+        found.append({**common, "kind": "ClusterRole", "metadata": whole, "rules": ALL_RIGHTS})
         subjects = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
         found.append({**common, "kind": "ClusterRoleBinding", "metadata": whole, "roleRef": reference, "subjects": subjects})
     found.append({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {"spec": pod}}})

@@ -1,12 +1,21 @@
-"""Doubles of Rook's charts: CephClusters become Ready, claims get volumes, bucket claims their Secrets. No Ceph runs."""
+"""Doubles of Rook's charts. With Ceph's programs on this computer their operator runs a real Ceph (tests/lab/rook, rook.py there). Otherwise CephClusters only
+become Ready and bucket claims get Secrets: a status without a Ceph. Claims get volumes that are directories either way.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from crds import definitions
 from doubles import Double, Object, Part
-from programs import NAMESPACE, Operator, Program, Rule, child, parts
+from programs import ALL_RIGHTS, NAMESPACE, Operator, Program, Rule, child, parts
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rook"))
+from pods import host_volumes
 
 _CEPH = definitions(
     "ceph.rook.io",
@@ -91,7 +100,19 @@ def _rules() -> list[Rule]:
     ]
 
 
-def _operator(version: str) -> list[Part]:
+def _with_ceph(command: Sequence[str], *, timeline: bool = False) -> dict[str, Any]:
+    """The pod and the container of a program of tests/lab/rook, for Program: it runs on this computer's Python and Ceph, which the machine has in /.lab."""
+    volumes, mounts = host_volumes(timeline=timeline)
+    fields = {"NODE_NAME": "spec.nodeName", "POD_NAME": "metadata.name"}
+    environment = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
+    run = {"command": list(command), "volumeMounts": mounts, "securityContext": {"runAsUser": 0, "privileged": True}}
+    return {"pod": {"volumes": volumes}, "container": run, "environment": environment}
+
+
+def _operator(version: str, ceph: bool = False) -> list[Part]:
+    operator: dict[str, Any] = {"operator": Operator(rules=_rules())}
+    if ceph:
+        operator = {"rights": ALL_RIGHTS, **_with_ceph(["python3", "-u", "/rook/rook.py"], timeline=True)}
     return [
         Part("definitions", [*_kept(_CEPH + _BUCKETS), *_CSI], ".Values.crds.enabled"),
         *parts(
@@ -100,10 +121,15 @@ def _operator(version: str) -> list[Part]:
                 f"docker.io/rook/ceph:{version}",
                 [8080],
                 account="rook-ceph-system",
-                operator=Operator(rules=_rules(), duties=["provision-volumes"]),
                 labels={"app": "rook-ceph-operator"},
+                **operator,
             ),
-            Program("ceph-csi-controller-manager", "quay.io/cephcsi/ceph-csi-operator:v1.0.4", [8081], operator=Operator(rules=_drivers())),
+            Program(
+                "ceph-csi-controller-manager",
+                "quay.io/cephcsi/ceph-csi-operator:v1.0.4",
+                [8081],
+                operator=Operator(rules=_drivers(), duties=["provision-volumes"]),
+            ),
         ),
         Part(
             "config",
@@ -223,8 +249,11 @@ spec: {groups: [{name: double, rules: [{alert: CephHealthError, expr: ceph_healt
 """
 
 
-def _cluster(version: str) -> list[Part]:
-    toolbox = Program("rook-ceph-tools", _IMAGE, [8080], when=".Values.toolbox.enabled", labels={"app": "rook-ceph-tools"}, account="rook-ceph-default")
+def _cluster(version: str, ceph: bool = False) -> list[Part]:
+    common: dict[str, Any] = {"when": ".Values.toolbox.enabled", "labels": {"app": "rook-ceph-tools"}, "account": "rook-ceph-default"}
+    if ceph:
+        common |= {"rights": ALL_RIGHTS, **_with_ceph(["python3", "-u", "/rook/toolbox.py"])}
+    toolbox = Program("rook-ceph-tools", _IMAGE, [8080], **common)
     return [*parts(toolbox), Part("cluster", text=_CLUSTER_TEMPLATE)]
 
 
@@ -246,8 +275,14 @@ _DRIVERS: dict[str, Any] = {
     "drivers": {kind: {"enabled": kind in ("rbd", "cephfs", "nfs"), "name": f"{kind}.csi.ceph.com"} for kind in ("rbd", "cephfs", "nfs", "nvmeof")},
 }
 
-DOUBLES = (
-    Double("rook-ceph", ("v1.20.6",), {"crds": {"enabled": True}, "monitoring": {"enabled": False}}, _operator),
-    Double("ceph-csi-drivers", ("1.0.4",), _DRIVERS, _csi_drivers),
-    Double("rook-ceph-cluster", ("v1.20.6",), _CLUSTER, _cluster),
-)
+
+def doubles(*, ceph: bool) -> tuple[Double, ...]:
+    """``ceph``: with a real Ceph."""
+    return (
+        Double("rook-ceph", ("v1.20.6",), {"crds": {"enabled": True}, "monitoring": {"enabled": False}}, partial(_operator, ceph=ceph)),
+        Double("ceph-csi-drivers", ("1.0.4",), _DRIVERS, _csi_drivers),
+        Double("rook-ceph-cluster", ("v1.20.6",), _CLUSTER, partial(_cluster, ceph=ceph)),
+    )
+
+
+DOUBLES = doubles(ceph=False)

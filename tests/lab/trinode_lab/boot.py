@@ -1,7 +1,7 @@
 """Boots one machine: namespaces, root file system, Talos's init as PID 1. Waits for its end and exits with what it asked for.
 
 Run by the supervisor as ``python -m trinode_lab.boot SPECIFICATION`` (under the shim where the host needs it), where the specification is JSON:
-``{namespace, cgroup: [parts], rootfs, directory, hostname}``.
+``{namespace, cgroup: [parts], rootfs, directory, hostname, binds: [{source, target, writable}]}``; targets are below the machine's root.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def _init(specification: dict[str, Any]) -> None:
     kernel.mount(str(directory / "var"), root / "var", flags=kernel.MS_BIND)
     for name in _OVERLAYS:
         kernel.mount(str(root / name), root / name, flags=kernel.MS_BIND)
+    for bind in specification["binds"]:
+        _bind(Path(bind["source"]), root / bind["target"], writable=bind["writable"])
     os.chdir(root)
     kernel.pivot_root(".", "oldroot")
     os.chdir("/")
@@ -97,6 +99,18 @@ def _root(lower: Path, mount_point: Path) -> Path:
     merged = mount_point / "merged"
     kernel.mount("overlay", merged, "overlay", 0, f"lowerdir={lower},upperdir={mount_point}/upper,workdir={mount_point}/work")
     return merged
+
+
+def _bind(source: Path, target: Path, *, writable: bool) -> None:
+    """A directory or a file of this computer in the machine."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    kernel.mount(str(source), target, flags=kernel.MS_BIND)
+    if not writable:
+        kernel.mount("", target, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NODEV)
 
 
 def _cgroups(target: Path, group_paths: dict[str, str]) -> None:

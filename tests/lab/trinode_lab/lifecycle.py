@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from trinode_lab import cgroups, control, disks, host, images, network, registry, rootfs, status, tools
+from trinode_lab import ceph, cgroups, control, disks, host, images, network, registry, rootfs, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
@@ -34,6 +34,7 @@ def build(*, front: bool = True) -> None:
     tools.build(missing)
     rootfs.build()
     images.build()
+    ceph.install()
     programs = tools.user_programs()
     done = f"built in {time.monotonic() - started:.0f} s" if missing else "everything was built already"
     print(f"{done}; programs: {programs}", flush=True)
@@ -94,9 +95,11 @@ def _prepare(settings: Settings) -> None:
             "images": images.directory(),
             "shim": tools.SHIM.program() if host.needs_shim() else None,
             "front": tools.FRONT.program() if settings.front else None,
+            "ceph": ceph.prepare(settings),
         }
     )
     (settings.state / "unfinished").touch()
+    settings.timeline.touch()  # the machines' pods append to it, and a file must be there to be mounted
     for name in ("registry", "charts", "cluster"):
         (settings.state / name).mkdir()
     _charts(settings)
@@ -113,6 +116,8 @@ def _prepare(settings: Settings) -> None:
 def _charts(settings: Settings) -> None:
     """The chart repository. LAB_CHARTS: a directory of real charts for it, or the URL of another repository, which the lab's inventory then uses."""
     command = [sys.executable, str(CHARTS_BUILDER), "--out", str(settings.state / "charts")]
+    if settings.parts().get("ceph"):
+        command.append("--ceph")
     real = os.environ.get("LAB_CHARTS", "")
     if real and "://" not in real:
         if not Path(real).is_dir():

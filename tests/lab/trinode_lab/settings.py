@@ -110,7 +110,7 @@ class Settings:
         (self.state / "parts.json").write_text(json.dumps({name: str(path) if path else "" for name, path in parts.items()}, indent=2))
 
     def parts(self) -> dict[str, str]:
-        """Paths of ``rootfs``, ``images``, ``shim`` and ``front``; "" for one that is not needed."""
+        """Paths of ``rootfs``, ``images``, ``shim``, ``front`` and ``ceph`` (programs of Rook's double); "" for one that is not needed or not there."""
         found: dict[str, str] = json.loads((self.state / "parts.json").read_text())
         return found
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trinode_lab import cgroups, disks, kernel, network
+from trinode_lab import ceph, cgroups, disks, kernel, network
 from trinode_lab.boot import EXIT_CUT, EXIT_POWEROFF, EXIT_REBOOT
 from trinode_lab.console import Console
 from trinode_lab.processes import Process
@@ -93,6 +93,7 @@ class Supervisor:
             "rootfs": self.parts["rootfs"],
             "directory": str(self.machine.directory),
             "hostname": self.machine.name,
+            "binds": ceph.binds(self.settings, self.machine) if self.parts.get("ceph") else [],
         }
         shim = [self.parts["shim"]] if self.parts["shim"] else []
         command = [*shim, sys.executable, "-m", "trinode_lab.boot", json.dumps(specification)]

@@ -1,0 +1,94 @@
+"""A double of Rook's operator: turns CephCluster, pools, filesystems, object stores, users and bucket claims into real daemons and pools of Ceph, and keeps
+their status and the disruption budgets as Rook does. It runs in the pod of the Deployment rook-ceph-operator.
+
+It looks at everything every two seconds instead of watching; there is one CephCluster, in the operator's own namespace.
+"""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import sys
+import time
+
+from budgets import Budgets
+from clients import Clients
+from context import Context, fault, log
+from kube import Kube, KubeError
+from monitors import CephError
+from objects import Objects
+from pools import Pools
+from probes import serve
+from quorum import Quorum
+from status import Status
+from storage import Storage
+
+_SECONDS = 2.0
+
+
+class Operator:
+    """The CephCluster and what belongs to it."""
+
+    def __init__(self, kube: Kube, context: Context) -> None:
+        self.kube = kube
+        self.context = context
+        self.quorum = Quorum(context)
+        self.storage = Storage(context)
+        self.status = Status(context)
+        self.budgets = Budgets(context)
+        self.parts = (Pools(context), Clients(context), Objects(context))
+
+    def reconcile(self) -> None:
+        if fault(self.context.item) == "failed":
+            self.context.status(self.context.item, {"phase": "Failed", "message": "made to fail by lab.trinode/fault"})
+            return
+        nodes = self.kube.list("Node")
+        if not self.quorum.reconcile(nodes):
+            self.status.waiting("Configuring Ceph Mons")
+            return
+        ready = self.storage.reconcile(nodes)
+        deployments = self.kube.list("Deployment", selector="app=rook-ceph-osd")
+        if ready:
+            for part in self.parts:
+                part.reconcile()
+        self.budgets.reconcile(nodes, deployments)
+        self.status.observe(ready, deployments)
+
+
+def silent(kube: Kube) -> bool:
+    """The lab's fault "silent" (`lab fault program rook-ceph-operator silent`)."""
+    found = kube.get("ConfigMap", "lab-faults", "kube-system")
+    return bool(found) and found.get("data", {}).get("rook-ceph-operator") == "silent"
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    serve()
+    kube = Kube()
+    operator: Operator | None = None
+    while True:
+        started = time.monotonic()
+        try:
+            operator = None if silent(kube) else _current(kube, operator)
+            if operator is not None:
+                operator.reconcile()
+        except (KubeError, CephError, OSError, http.client.HTTPException) as error:
+            log(f"{type(error).__name__}: {error}")
+        time.sleep(max(0.2, _SECONDS - (time.monotonic() - started)))
+
+
+def _current(kube: Kube, operator: Operator | None) -> Operator | None:
+    """The operator of the CephCluster that is there now: the same as before, or a new one."""
+    found = [item for item in kube.list("CephCluster") if "deletionTimestamp" not in item["metadata"]]
+    if not found or fault(found[0]) == "silent":
+        return None
+    item = found[0]
+    if operator is None or operator.context.item["metadata"]["uid"] != item["metadata"]["uid"]:
+        log(f"CephCluster {item['metadata']['name']}")
+        operator = Operator(kube, Context(kube, item))
+    operator.context.item = item
+    return operator
+
+
+if __name__ == "__main__":
+    main()
