@@ -61,6 +61,7 @@ options:
   install_disk:
     description:
       - Selects the disk that Talos is installed on. Exactly one of C(serial), C(wwid) and C(by_id), or keys that describe it, such as C(model) and C(size).
+      - Or C(match), a JMESPath expression over the disk's facts, which M(trinode.platform.talos_apply) turns into the name of the one disk that it holds for.
       - Kernel names such as V(/dev/sda) are refused, since they move from boot to boot.
     type: dict
     default: {}

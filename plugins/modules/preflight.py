@@ -70,17 +70,25 @@ findings:
   returned: always
   type: int
   sample: 0
+wipes:
+  description: By machine, the install disk that is not empty and that C(machine_wipe_disks) permits to wipe, with C(serial) and C(path).
+  returned: success, with O(phase=machines)
+  type: dict
+  sample:
+    m1: {serial: S3Z1NB0K, path: /dev/sda}
 """
 
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.disks.judge import Judgement
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.kernel_names import name_them
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed, judge_disks
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
@@ -95,6 +103,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 
 def run(task: Task) -> Outcome:
     inventory = inventories.from_value(task.params["settings"])
+    disks = None
     if task.params["phase"] == "static":
         findings = _static(inventory, task)
         done = (
@@ -105,16 +114,29 @@ def run(task: Task) -> Outcome:
         observed = task.params["machines_observed"]
         cluster, _findings = cluster_values(inventory)
         findings = check_observed(inventory, observed, credentials_pending=credentials_pending(cluster))
-        done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, install disk there."
+        disks = judge_disks(inventory, observed)
+        done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, disks fit."
     if findings:
         raise InputError(headline(findings), hint="\n" + lines(findings), details={"findings": len(findings)})
-    return Outcome(message=done, values={"findings": 0})
+    for warning in disks.warnings if disks else ():
+        task.warn(str(warning))
+    return Outcome(message=done, values={"findings": 0, **({"wipes": _wipes(disks)} if disks else {})})
+
+
+def _wipes(disks: Judgement) -> dict[str, dict[str, str]]:
+    """Install disks that are not empty and may be wiped, by machine."""
+    return {
+        judged.machine.name: {"serial": judged.disk.serial or judged.disk.wwid, "path": judged.disk.path}
+        for judged in disks.disks
+        if judged.wipe and judged.use == "install"
+    }
 
 
 def _static(inventory: inventories.Inventory, task: Task) -> list[Finding]:
     cluster, _findings = cluster_values(inventory)
     deadline = Deadline(task.params["timeout"])
-    return arrange([*check(inventory), *check_controller(cluster, task.params["vault_password"], deadline)])
+    findings = name_them(check(inventory), inventory, cluster, deadline)
+    return arrange([*findings, *check_controller(cluster, task.params["vault_password"], deadline)])
 
 
 def _count(things: Any, name: str) -> str:

@@ -14,6 +14,8 @@ description:
     bootstrapped. The wait is a watch, not a fixed time.
   - A running machine is changed without a reboot wherever Talos can do that. The machine itself is asked. What becomes of a change that needs a reboot
     is O(reboot)'s choice; a reboot is refused while etcd would lose its quorum, or while another control plane is not running.
+  - Talos overwrites the install disk, so one that holds anything but a Talos that is installed there is refused; M(trinode.platform.talos_disk_wipe)
+    empties it.
   - A machine that belongs to another cluster is refused, and so is one that is trying out a configuration (C(talosctl apply-config --mode=try))
     or has one staged for its next boot, since any apply would end that.
 author:
@@ -112,11 +114,14 @@ kept_images:
   returned: success
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.disks.choose import resolved
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.apply import Applied, Request, apply
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render import render
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_options import RENDER_OPTIONS
@@ -150,10 +155,11 @@ def run(task: Task) -> Outcome:
     request = Request(
         machine=machine,
         label=params["render"]["hostname"] if params["render"] else params["address"],
-        render=lambda link: _config(task, link, deadline),
+        render=lambda link, disks: _config(task, link, disks, deadline),
         needs_link=bool(
             params["render"] and params["render"]["vip"] and not params["render"]["vip_link"] and params["render"]["machine_role"] == "controlplane"
         ),
+        needs_disks=bool(params["render"] and "match" in params["render"]["install_disk"]),
         endpoints=tuple(params["endpoints"]),
         keep_kubernetes_images=params["keep_kubernetes_images"],
         reboot=params["reboot"],
@@ -162,12 +168,16 @@ def run(task: Task) -> Outcome:
     return _outcome(task, apply(request, deadline=deadline))
 
 
-def _config(task: Task, link: str, deadline: Deadline) -> str:
+def _config(task: Task, link: str, disks: Sequence[Disk], deadline: Deadline) -> str:
     options = task.params["render"]
     if options is None:
         return read_text(task.params["config_file"])[0]
+    install_disk = resolved(options["install_disk"], disks, where=options["hostname"])
     return render(
-        {**options, "vip_link": options["vip_link"] or link}, talosctl=task.params["talosctl"], deadline=deadline, throwaway_secrets=task.check_mode
+        {**options, "vip_link": options["vip_link"] or link, "install_disk": install_disk},
+        talosctl=task.params["talosctl"],
+        deadline=deadline,
+        throwaway_secrets=task.check_mode,
     ).text
 
 
@@ -175,6 +185,8 @@ def _outcome(task: Task, applied: Applied) -> Outcome:
     plan = applied.plan
     if plan.step == "reboot" and task.check_mode and task.params["reboot"] == "refuse":
         task.warn(f"{task.params['address']}: this change needs a reboot. A real run refuses it unless trinode_allow_reboot is set.")
+    for note in applied.notes:
+        task.warn(note)
     return Outcome(
         changed=plan.changed,
         message=plan.summary,

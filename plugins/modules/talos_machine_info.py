@@ -127,7 +127,8 @@ machine:
     disks:
       description:
         - Disks with C(name), C(path), C(size) (bytes), C(model), C(serial), C(wwid), C(uuid), C(transport), C(rotational), C(readonly),
-          C(bus_path), C(by_id) (links below C(/dev/disk/by-id)), and C(system) (Talos is installed there).
+          C(bus_path), C(by_id) (links below C(/dev/disk/by-id)), C(system) (Talos is installed there), C(removable), C(used_by) (devices made of it), and
+          C(contents) with C(detail) (see M(trinode.platform.disk_contract)).
       type: list
       elements: dict
     system_disk:

@@ -60,9 +60,16 @@ CREDENTIALS = {
     "timeout": 2,
 }
 CHECK = {"check_mode": True, "diff": True}
+LAYOUT = {name: {"osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")}
+CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "spec": {"storage": {"nodes": [{"name": "m4"}]}}}
 
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "ceph_layout": {
+        "planned": ({"machines": LAYOUT, "judged": False}, {}),
+        "in check mode with what runs": ({"machines": LAYOUT, "judged": False, "objects": [CEPH_CLUSTER]}, CHECK),
+        "too many copies": ({"machines": LAYOUT, "judged": False, "policy": {"copies": 4}}, {}),
+    },
     "chart_info": {
         "helm is missing": ({"pins": {"x": {"chart": "x", "repository": "http://127.0.0.1:9/charts", "version": "1.0.0"}}, "helm": "/nonexistent/helm"}, {}),
         "not a pin": ({"pins": {"x": {"chart": "x"}}}, {}),
@@ -85,6 +92,12 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "component_report": {
         "ready": ({"component": "x", "state": "ready", "run_directory": "{directory}"}, {}),
         "failed": ({"component": "x", "state": "failed", "reason": "no room", "run_directory": "{directory}"}, {}),
+    },
+    "disk_contract": {
+        "unreachable": ({"machines": [{"name": "m1", "address": NOWHERE}], "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
+        "unreachable, only told": ({"machines": [{"name": "m1", "address": NOWHERE}], "enforce": False, "timeout": 2, **MISSING}, CHECK),
+        "no machines": ({"machines": [], "ours": []}, {}),
+        "no address": ({"machines": [{"name": "m1"}]}, {}),
     },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
@@ -128,6 +141,13 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "preflight": {
         "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
     },
+    "sealed_secret": {
+        "no keys": ({"path": "{directory}/{way}/s.yaml", "keys_file": "/nonexistent", "name": "n", "namespace": "n", "values": {"a": "hunter2hunter2"}}, {}),
+    },
+    "sealing_keys": {
+        "predicted": ({"path": "{directory}/{way}/keys.yaml", "vault_password": "hunter2hunter2"}, CHECK),
+        "no cluster": ({"path": "{directory}/{way}/keys.yaml", "kubeconfig": "/nonexistent"}, CHECK),
+    },
     "talos_apply": {
         "secrets missing, in check mode": ({"address": NOWHERE, "render": RENDER, "talosctl": "{directory}/talosctl", "timeout": 2}, CHECK),
         "two sources": ({"address": NOWHERE, "render": RENDER, "config_file": "x"}, {}),
@@ -144,6 +164,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "talos_credentials": {
         "no secrets": (CREDENTIALS, {}),
         "no secrets, in check mode": (CREDENTIALS, CHECK),
+    },
+    "talos_disk_wipe": {
+        "unreachable": ({"address": NOWHERE, "serial": "S1", "timeout": 2, **MISSING}, {}),
+        "unreachable, in check mode": ({"address": NOWHERE, "serial": "S1", "path": "/dev/sdb", "ours": [], "timeout": 2, **MISSING}, CHECK),
+        "no serial": ({"address": NOWHERE, "path": "/dev/sdb"}, {}),
     },
     "talos_etcd_info": {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),

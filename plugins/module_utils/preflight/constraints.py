@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.kube import query
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -21,12 +22,15 @@ _CONTRACT = re.compile(r"v\d+\.\d+")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REGISTRY = re.compile(r"(\*|[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:\d+)?)")
 _EXTENSION = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?/[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
+KERNEL_NAME = "is a kernel name"
 _KERNEL_DISK = re.compile(r"(/dev/)?((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?)")
 
 DISK_IDENTITIES = ("serial", "wwid", "by_id")
 DISK_ATTRIBUTES = ("size", "model", "type", "bus_path", "modalias", "uuid")
 DISK_TYPES = ("ssd", "hdd", "nvme", "sd")
-_DISK_HINT = 'Name the disk by its serial: {serial: "S4X9NF0M"}, as `talosctl get disks` shows it.'
+DISK_MATCH = ("match", "count")
+OSD_OPTIONS = ("device_class", "osds_per_device", "metadata")
+_DISK_HINT = 'Name the disk by its serial: {serial: "S4X9NF0M"}, as `ansible-playbook playbooks/disks.yml` shows it.'
 
 
 @dataclass(frozen=True)
@@ -211,38 +215,107 @@ def web_url(value: str) -> Problem | None:
     return Problem(f"{value!r} is not an https URL", "Write it with https:// and a host.")
 
 
-def disk_selector(value: dict[str, Any]) -> Problem | None:
-    """A disk by exactly one identity (serial, wwid, by_id), or by attributes; never by a name that the kernel gives anew at each boot."""
-    return next(_disk_problems(value), None)
+def install_disk(value: dict[str, Any]) -> Problem | None:
+    """The disk for Talos: by exactly one identity (serial, wwid, by_id), by attributes, or by an expression that matches one disk."""
+    if problem := _first(_disk_problems(value, (*DISK_ATTRIBUTES, *DISK_MATCH))):
+        return problem
+    if value.get("count", 1) != 1:
+        return Problem(f"count of the install disk is {value['count']!r}", "Talos is installed on one disk; leave count out.")
+    return None
 
 
-def _disk_problems(selector: dict[str, Any]) -> Iterator[Problem]:
-    if problem := kernel_disk(str(selector.get("name", ""))):
-        yield problem
-    unknown = sorted(str(key) for key in set(selector) - {*DISK_IDENTITIES, *DISK_ATTRIBUTES})
-    if unknown:
-        known = f"Use exactly one of {', '.join(DISK_IDENTITIES)}, or attributes: {', '.join(DISK_ATTRIBUTES)}."
+def osd_disk(value: dict[str, Any]) -> Problem | None:
+    """A disk for storage, or as many as ``count`` says: by one identity or by an expression, and what is to be made of it."""
+    return _first(_osd_problems(value))
+
+
+def _osd_problems(value: dict[str, Any]) -> Iterator[Problem]:
+    selector = {key: wanted for key, wanted in value.items() if key not in OSD_OPTIONS}
+    if attributes := [key for key in DISK_ATTRIBUTES if key in selector]:
+        yield Problem(
+            f"a disk for storage is chosen by {attributes[0]}, which another disk may match one day",
+            "Name it by serial, wwid or by_id; or use match, an expression with the number of disks that it must match.",
+        )
+    if not selector:
+        yield Problem("a disk for storage names no disk", _DISK_HINT)
+    yield from _disk_problems(selector, DISK_MATCH)
+    device_class = value.get("device_class", "ssd")
+    if not isinstance(device_class, str) or not _LABEL.fullmatch(device_class):
+        yield Problem(f"device_class is {device_class!r}", "Write a word: hdd, ssd, nvme, or one of your own.")
+    if not _is_count(value.get("osds_per_device", 1)):
+        yield Problem(f"osds_per_device is {value['osds_per_device']!r}", "Write how many OSDs the disk is to carry: 1 or more.")
+    if "metadata" in value:
+        metadata = value["metadata"]
+        if not isinstance(metadata, dict) or not metadata:
+            yield Problem(f"metadata is {metadata!r}", 'Name the disk that holds the metadata as any other: {serial: "S4X9NF0M"}.')
+        else:
+            yield from _disk_problems(metadata, DISK_MATCH)
+
+
+def disk_serial(value: str) -> Problem | None:
+    """A serial in a list of disks that may be wiped."""
+    if value.strip() and not set(value) & set("*?[]{}\\"):
+        return kernel_disk(value)
+    return Problem(f"{value!r} is not a serial", "Give the serial of each disk whole, as `talosctl get disks` shows it.")
+
+
+def _first(problems: Iterator[Problem]) -> Problem | None:
+    return next(problems, None)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _disk_problems(selector: dict[str, Any], further: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong with the keys that choose a disk; ``further`` keys are known beside the identities."""
+    for key in ("name", "path", "disk", "device"):
+        if problem := kernel_disk(str(selector.get(key, ""))):
+            yield problem
+    if unknown := sorted(str(key) for key in set(selector) - {*DISK_IDENTITIES, *further}):
+        rest = ", ".join(key for key in further if key not in DISK_MATCH)
+        known = f"Use exactly one of {', '.join(DISK_IDENTITIES)}, or match{f', or attributes: {rest}' if rest else ''}."
         yield Problem(f"the disk selector has the unknown key {unknown[0]!r}", known)
     for key, wanted in selector.items():
-        if not isinstance(wanted, (str, int)) or isinstance(wanted, bool) or not str(wanted).strip():
-            yield Problem(f"{key} of the disk selector is {wanted!r}", _DISK_HINT)
-        elif key in ("serial", "wwid") and set(str(wanted)) & set("*?[]{}\\"):
-            yield Problem(f"{key} of the disk selector is the pattern {wanted!r}", "Give it whole, as `talosctl get disks` shows it.")
-        elif key == "by_id" and (problem := by_id(str(wanted))):
+        if problem := _disk_value(key, wanted):
             yield problem
-        elif key == "type" and wanted not in DISK_TYPES:
-            yield Problem(f"type of the disk selector is {wanted!r}", f"It is one of {', '.join(DISK_TYPES)}.")
-    identities = [key for key in DISK_IDENTITIES if key in selector]
-    if len(identities) > 1:
-        yield Problem(f"the disk selector has {' and '.join(identities)}", f"Give exactly one of {', '.join(DISK_IDENTITIES)}.")
-    elif identities and len(selector) > 1:
-        yield Problem(f"the disk selector has {identities[0]} and further keys", f"{identities[0]} names one disk already; leave the others out.")
+    exact = [key for key in (*DISK_IDENTITIES, "match") if key in selector]
+    if len(exact) > 1:
+        yield Problem(f"the disk selector has {' and '.join(exact)}", f"Give exactly one of {', '.join((*DISK_IDENTITIES, 'match'))}.")
+    elif exact and set(selector) - {exact[0], "count"}:
+        yield Problem(f"the disk selector has {exact[0]} and further keys", f"{exact[0]} names one disk already; leave the others out.")
+    elif "count" in selector and "match" not in selector:
+        yield Problem("the disk selector has count without match", "count says how many disks an expression in match must match.")
+
+
+def _disk_value(key: str, wanted: Any) -> Problem | None:
+    """What is wrong with the value of one key."""
+    if key == "count":
+        return None if _is_count(wanted) else Problem(f"count of the disk selector is {wanted!r}", "Write how many disks match must match: 1 or more.")
+    if not isinstance(wanted, (str, int)) or isinstance(wanted, bool) or not str(wanted).strip():
+        return Problem(f"{key} of the disk selector is {wanted!r}", _DISK_HINT)
+    if key in ("serial", "wwid") and set(str(wanted)) & set("*?[]{}\\"):
+        return Problem(f"{key} of the disk selector is the pattern {wanted!r}", "Give it whole, as `talosctl get disks` shows it.")
+    if key == "by_id":
+        return by_id(str(wanted))
+    if key == "type" and wanted not in DISK_TYPES:
+        return Problem(f"type of the disk selector is {wanted!r}", f"It is one of {', '.join(DISK_TYPES)}.")
+    return expression(str(wanted)) if key == "match" else None
+
+
+def expression(value: str) -> Problem | None:
+    """A JMESPath expression."""
+    try:
+        query.compile(value, option="match")
+    except InputError as error:
+        return Problem(f"match of the disk selector is {value!r}: {' '.join(error.what.split())}", error.hint)
+    return None
 
 
 def kernel_disk(value: str) -> Problem | None:
     """A disk given as text: refused, with the reason when it is a kernel name."""
     if _KERNEL_DISK.fullmatch(value):
-        return Problem(f"{value!r} is a kernel name, which may be another disk after the next boot", _DISK_HINT)
+        return Problem(f"{value!r} {KERNEL_NAME}, which may be another disk after the next boot", _DISK_HINT)
     return None
 
 

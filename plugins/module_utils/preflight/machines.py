@@ -67,39 +67,34 @@ def _normal(name: str, value: str) -> str:
 
 
 def _disks(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
+    """What can be said without looking. Serials may repeat between machines (virtual ones, say), so whose disk one is, is asked of the machines."""
     metal = cluster.get("trinode_talos_platform") == "metal"
-    claimed: dict[tuple[str, str], str] = {}
     for machine in machines:
         install = machine.get("machine_install_disk")
         if metal and install == {}:
             yield Finding(
                 "no install disk is named",
-                'Name it by its serial, as `talosctl get disks --insecure` shows it: {serial: "S4X9NF0M"}.',
+                'Name it by its serial, as `ansible-playbook playbooks/disks.yml` shows it: {serial: "S4X9NF0M"}.',
                 machine.origin("machine_install_disk"),
                 (machine.host.name,),
                 "machine_install_disk",
             )
         named = [("machine_install_disk", install), *(("machine_osd_disks", disk) for disk in machine.get("machine_osd_disks") or ())]
+        claimed: dict[tuple[str, str], str] = {}
         for name, disk in named:
             identity = _identity(disk)
-            if identity is None:
-                continue
-            place = f"{name} of {machine.host.name}"
-            other = claimed.setdefault(identity, place)
-            if other != place or (name == "machine_osd_disks" and _count(machine, identity) > 1):
+            if identity and identity in claimed:
                 yield Finding(
-                    f"the disk with {identity[0]} {identity[1]!r} is claimed twice, first by {other}",
+                    f"the disk with {identity[0]} {identity[1]!r} is claimed twice, first by {claimed[identity]}",
                     "Name each disk once.",
                     machine.origin(name),
                     (machine.host.name,),
                     name,
                 )
+            elif identity:
+                claimed[identity] = name
 
 
 def _identity(disk: Any) -> tuple[str, str] | None:
-    """The key and value that name one disk of the world, or None for a selector by attributes."""
+    """The key and value that name one disk, or None for a selector by attributes or by an expression."""
     return next(((key, str(disk[key])) for key in DISK_IDENTITIES if disk and key in disk), None)
-
-
-def _count(machine: Values, identity: tuple[str, str]) -> int:
-    return sum(_identity(disk) == identity for disk in machine.get("machine_osd_disks") or ())

@@ -9,14 +9,14 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.disks.claims import Machine
+from ansible_collections.trinode.platform.plugins.module_utils.disks.judge import Judgement, judge
+from ansible_collections.trinode.platform.plugins.module_utils.disks.membership import Membership
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values, cluster_values, machine_values
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk, disk_from_values
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_disks import describe_disks, matching_disks
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import disk_from_values
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
-from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import install_disk
 
 Observed = Mapping[str, Any]
 """What talos_machine_info returns as ``machine``."""
@@ -34,6 +34,7 @@ def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, cr
         [
             *(finding for machine, found in seen for finding in _machine(machine, found, credentials_pending=credentials_pending)),
             *_same_machine(seen),
+            *_disk_findings(machines, judge_disks(inventory, observed)),
             *_virtual_address(cluster, seen),
         ]
     )
@@ -68,7 +69,6 @@ def _machine(machine: Values, found: Observed, *, credentials_pending: bool) -> 
     if found.get("problem"):
         return
     yield from _identity(machine, found)
-    yield from _install_disk(machine, found)
 
 
 def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
@@ -91,28 +91,29 @@ def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
         )
 
 
-def _install_disk(machine: Values, found: Observed) -> Iterator[Finding]:
-    name = "machine_install_disk"
-    selector = machine.get(name)
-    # A machine that is installed already needs no disk to be chosen.
-    if not selector or found.get("trust") != "maintenance":
-        return
-    disks = [disk for disk in map(disk_from_values, found.get("disks") or ()) if not disk.readonly]
-    matching = [disk for disk in disks if matches(selector, disk)]
-    wanted = ", ".join(f"{key} {value}" for key, value in selector.items())
-    if not matching:
-        yield _about(machine, name, f"no disk of the machine has {wanted}", f"Its disks: {describe_disks(disks)}.")
-    elif len(matching) > 1:
-        yield _about(machine, name, f"{len(matching)} disks of the machine have {wanted}", f"Name one by its serial: {describe_disks(matching)}.")
+def judge_disks(inventory: Inventory, observed: Mapping[str, Observed]) -> Judgement:
+    """The disks of the machines in maintenance mode. One that is configured has its system disk, and Ceph's are judged again before Ceph is delivered."""
+    machines, _findings = machine_values(inventory)
+    bare = {name: found for name, found in observed.items() if found.get("trust") == "maintenance" and not found.get("problem")}
+    seen = [_with_disks(machine, bare[machine.host.name]) for machine in machines if machine.host.name in bare]
+    return judge(seen, Membership(None, cluster=any(found.get("trust") == "ours" for found in observed.values())))
 
 
-def matches(selector: Mapping[str, Any], disk: Disk) -> bool:
-    """Whether Talos would install on the disk when the setting says this; a selector that it would not take matches nothing."""
-    try:
-        section = install_disk(selector, "metal")
-    except InputError:
-        return False
-    return bool(matching_disks(section, [disk]))
+def _with_disks(machine: Values, found: Observed) -> Machine:
+    return Machine(
+        name=machine.host.name,
+        hostname=machine.get("machine_hostname") or "",
+        disks=[disk_from_values(disk) for disk in found.get("disks") or ()],
+        install_disk=machine.get("machine_install_disk") or {},
+        osd_disks=machine.get("machine_osd_disks") or (),
+        wipe_disks=machine.get("machine_wipe_disks") or (),
+    )
+
+
+def _disk_findings(machines: Sequence[Values], judgement: Judgement) -> Iterator[Finding]:
+    by_name = {machine.host.name: machine for machine in machines}
+    for finding in judgement.refusals:
+        yield _about(by_name[finding.machine], finding.variable, finding.what, finding.hint)
 
 
 def _same_machine(seen: Sequence[tuple[Values, Observed]]) -> Iterator[Finding]:

@@ -174,12 +174,26 @@ _MACHINE = (
         "install_disk",
         "dict",
         {},
-        "Disk that Talos is installed on: exactly one of serial, wwid, by_id; or attributes (size, model, type, bus_path, "
-        "modalias, uuid) that fit one disk only. Needed on metal.",
-        constraint=constraints.disk_selector,
+        "Disk that Talos is installed on: exactly one of serial, wwid, by_id; or match, a JMESPath expression over the disk's facts that holds for one "
+        "disk; or attributes (size, model, type, bus_path, modalias, uuid) that fit one disk only. Needed on metal.",
+        constraint=constraints.install_disk,
     ),
     _machine(
-        "osd_disks", "list", [], "Disks for storage, each named as machine_install_disk is.", elements="dict", element_constraint=constraints.disk_selector
+        "osd_disks",
+        "list",
+        [],
+        "Disks for storage, each by serial, wwid or by_id, or by match with count (how many disks it must hold for; 1). Optional keys: device_class, "
+        "osds_per_device, metadata (the disk, chosen in the same way, that holds its metadata).",
+        elements="dict",
+        element_constraint=constraints.osd_disk,
+    ),
+    _machine(
+        "wipe_disks",
+        "list",
+        [],
+        "Serials of disks of this machine that may be wiped when they are not empty. Everything on them is lost.",
+        element_constraint=constraints.disk_serial,
+        **_TEXTS,
     ),
     _machine(
         "certificate_fingerprint",

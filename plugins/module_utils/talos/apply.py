@@ -31,7 +31,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.client_erro
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_dry_run
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import MAIN, KeptImage
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import summarize
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState, Status, link_of, read_status
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk, MachineState, Status, link_of, read_status
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import Wait
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
 
@@ -46,13 +46,15 @@ class Request:
     """What is wanted: the configuration, and under which conditions. ``endpoints``: the control planes, as far as known.
 
     ``render`` gives the configuration's text (with secrets), and gets the name of the link that holds the machine's address where ``needs_link``
-    says that it depends on it. ``reboot`` says what becomes of a change that needs one: ``refuse``, ``postpone`` or ``allow``.
+    says that it depends on it, and the machine's disks where ``needs_disks`` does. ``reboot`` says what becomes of a change that needs one:
+    ``refuse``, ``postpone`` or ``allow``.
     """
 
     machine: Machine
     label: str
-    render: Callable[[str], str]
+    render: Callable[[str, Sequence[Disk]], str]
     needs_link: bool
+    needs_disks: bool
     endpoints: tuple[str, ...]
     keep_kubernetes_images: bool
     reboot: str
@@ -67,11 +69,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Applied:
-    """What was done, or in check mode would be done. ``stage`` is the machine's at the end; ``kept`` the images that upgrade-k8s owns."""
+    """What was done, or in check mode would be done. ``stage`` is the machine's at the end; ``kept`` the images that upgrade-k8s owns.
+
+    ``notes``: what a real run would refuse if it is still so.
+    """
 
     plan: Plan
     stage: str
     kept: tuple[KeptImage, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def apply(request: Request, *, deadline: Deadline) -> Applied:
@@ -80,7 +86,8 @@ def apply(request: Request, *, deadline: Deadline) -> Applied:
     # The certificate that was looked at is the one talosctl must meet in maintenance: a change in between is refused.
     maintenance = shown.trust == machine_tls.MAINTENANCE
     client = request.machine.maintenance_client(shown.fingerprint) if maintenance else request.machine.client()
-    config = request.render(_link(client, deadline) if request.needs_link else "")
+    disks = _disks(request, deadline) if request.needs_disks else ()
+    config = request.render(_link(client, deadline) if request.needs_link else "", disks)
     return _install(request, client, config, deadline) if maintenance else _update(request, client, config, state, deadline)
 
 
@@ -118,15 +125,28 @@ def _link(client: Talosctl, deadline: Deadline) -> str:
 
 def _install(request: Request, client: Talosctl, config: str, deadline: Deadline) -> Applied:
     """First configuration of a machine in maintenance mode."""
-    disks = observe(request.machine, subjects=("disks",), deadline=deadline).disks
-    machine_disks.check_install_disk(_machine_section(config, "install"), disks, where=request.label)
+    install = _machine_section(config, "install")
+    disk = machine_disks.check_install_disk(install, _disks(request, deadline), where=request.label)
+    notes: tuple[str, ...] = ()
+    try:
+        if disk:
+            machine_disks.check_empty(disk, where=request.label)
+    except RefusedError as error:
+        # In check mode nobody has wiped what may be wiped.
+        if not request.check_mode:
+            raise
+        notes = (str(error),)
     plan = Plan("install", tuple(config_diff.compare("", config)))
     if request.check_mode:
         client.apply_config(config, mode="auto", dry_run=True, deadline=deadline)
-        return Applied(plan, "maintenance")
+        return Applied(plan, "maintenance", notes=notes)
     progress(f"{request.label}: gets its first configuration")
     _send(client, config, "auto", deadline)
     return Applied(plan, _await_promise(request, config, deadline).stage)
+
+
+def _disks(request: Request, deadline: Deadline) -> Sequence[Disk]:
+    return observe(request.machine, subjects=("disks",), deadline=deadline).disks
 
 
 def _update(request: Request, client: Talosctl, desired: str, state: MachineState, deadline: Deadline) -> Applied:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import Resource
+from ansible_collections.trinode.platform.plugins.module_utils.talos.disk_contents import UNKNOWN, contents
 
 # Resources by what a caller wants to know. Each is a talosctl process, so nobody reads more than needed.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -19,7 +20,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "identity": ("systeminformation",),
     "image": ("platformmetadata", "extensions"),
     "network": ("addresses", "links"),
-    "disks": ("disks", "systemdisk"),
+    "disks": ("disks", "systemdisk", "discoveredvolumes"),
     "etcd": ("etcdmember",),
 }
 
@@ -38,7 +39,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk. ``size`` in bytes; ``by_id`` are its links below /dev/disk/by-id; ``system`` says that Talos is installed there."""
+    """A disk. ``size`` in bytes; ``by_id`` are its links below /dev/disk/by-id; ``system`` says that Talos is installed there.
+
+    ``removable``: on USB, as Talos does not tell the kernel's own mark. ``used_by``: devices made of it, such as md0. ``contents`` and ``detail``:
+    see disk_contents.
+    """
 
     name: str
     path: str
@@ -53,6 +58,10 @@ class Disk:
     bus_path: str
     by_id: tuple[str, ...]
     system: bool
+    removable: bool = False
+    used_by: tuple[str, ...] = ()
+    contents: str = UNKNOWN
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,8 @@ def describe(found: Mapping[str, Sequence[Resource]]) -> dict[str, Any]:
         fields["links"] = tuple(_links(found["links"]))
     if "disks" in found:
         system_disk = next((str(item.spec.get("diskID", "")) for item in found.get("systemdisk", ())), "")
-        disks = tuple(_disks(found["disks"], system_disk))
+        volumes = {item.id: item.spec for item in found.get("discoveredvolumes", ())}
+        disks = tuple(_disks(found["disks"], system_disk, volumes))
         fields |= {"disks": disks, "system_disk": next((disk.path for disk in disks if disk.system), "")}
     if "etcdmember" in found:
         fields["etcd_member_id"] = next((str(item.spec.get("memberID", "")) for item in found["etcdmember"]), "")
@@ -191,13 +201,16 @@ def _links(resources: Sequence[Resource]) -> list[Link]:
     return sorted(links, key=lambda link: link.name)
 
 
-def _disks(resources: Sequence[Resource], system_disk: str) -> list[Disk]:
+def _disks(resources: Sequence[Resource], system_disk: str, volumes: Mapping[str, Mapping[str, Any]]) -> list[Disk]:
     disks = []
+    users = [(item.id, item.spec.get("secondary_disks") or ()) for item in resources]
     for item in resources:
         spec = item.spec
         # Loop and RAM devices, optical drives and network block devices are no disks to install on.
         if spec.get("cdrom") or re.match(r"(loop|ram|zram|nbd|dm-|md)\d*", item.id):
             continue
+        links = [str(link) for link in spec.get("symlinks") or []]
+        found = contents(item.id, links, volumes)
         disks.append(
             Disk(
                 name=item.id,
@@ -211,8 +224,12 @@ def _disks(resources: Sequence[Resource], system_disk: str) -> list[Disk]:
                 rotational=bool(spec.get("rotational")),
                 readonly=bool(spec.get("readonly")),
                 bus_path=str(spec.get("bus_path", "")),
-                by_id=tuple(sorted(str(link) for link in spec.get("symlinks") or [] if "/by-id/" in str(link))),
+                by_id=tuple(sorted(link for link in links if "/by-id/" in link)),
                 system=bool(system_disk) and item.id == system_disk,
+                removable=spec.get("transport") == "usb",
+                used_by=tuple(sorted(user for user, parts in users if item.id in parts)),
+                contents=found.kind,
+                detail=found.detail,
             )
         )
     return sorted(disks, key=lambda disk: disk.name)
@@ -220,9 +237,11 @@ def _disks(resources: Sequence[Resource], system_disk: str) -> list[Disk]:
 
 def disk_from_values(values: Mapping[str, Any]) -> Disk:
     """A disk from what as_values() made of it. What is missing is empty."""
-    given: dict[str, Any] = {name: str(values.get(name) or "") for name in ("name", "path", "model", "serial", "wwid", "uuid", "transport", "bus_path")}
-    given |= {name: bool(values.get(name)) for name in ("rotational", "readonly", "system")}
-    return Disk(**given, size=_whole_number(values.get("size")), by_id=tuple(values.get("by_id") or ()))
+    texts = ("name", "path", "model", "serial", "wwid", "uuid", "transport", "bus_path", "detail")
+    given: dict[str, Any] = {name: str(values.get(name) or "") for name in texts}
+    given |= {name: bool(values.get(name)) for name in ("rotational", "readonly", "system", "removable")}
+    given |= {name: tuple(values.get(name) or ()) for name in ("by_id", "used_by")}
+    return Disk(**given, size=_whole_number(values.get("size")), contents=str(values.get("contents") or UNKNOWN))
 
 
 def _whole_number(value: Any) -> int:

@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.trinode.platform.plugins.module_utils.talos.disk_contents import EMPTY
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk
 
 _PATTERNS: Mapping[str, Callable[[Disk], str]] = {
@@ -57,6 +58,18 @@ def check_install_disk(install: Mapping[str, Any], disks: Sequence[Disk], *, whe
             hint="Set machine_install_disk so that it names exactly one, best by its serial.",
         )
     return matching[0]
+
+
+def check_empty(disk: Disk, *, where: str) -> None:
+    """Raise RefusedError for an install disk that holds something, as Talos overwrites it without a question. Where Talos is installed already, it is right."""
+    if disk.system or (disk.contents == EMPTY and not disk.used_by):
+        return
+    held = f"it is a part of {', '.join(disk.used_by)}" if disk.used_by else f"it holds {disk.detail or disk.contents}"
+    raise RefusedError(
+        f"the install disk {describe_disks([disk])} is not empty: {held}; nothing was written",
+        where=where,
+        hint=f"Choose another one; or permit to wipe it with machine_wipe_disks: [{disk.serial or disk.wwid}], and run site.yml, or use talos_disk_wipe.",
+    )
 
 
 def matching_disks(install: Mapping[str, Any], disks: Sequence[Disk]) -> list[Disk]:

@@ -100,6 +100,12 @@ def install_disk(selector: Mapping[str, Any], platform: str) -> dict[str, Any]:
         if platform == "container":
             return {"disk": _NO_DISK}
         raise InputError("no install disk is chosen", where=where, hint="Name it by serial, wwid or by_id, as talosctl get disks shows them.")
+    if "match" in selector:
+        raise InputError(
+            f"the install disk is chosen by an expression ({selector['match']}), which only a task that asks the machine can turn into a disk",
+            where=where,
+            hint="Use talos_apply, or name the disk by its serial.",
+        )
     unknown = sorted(set(selector) - {*_EXACT_DISK_KEYS, "by_id", *_OTHER_DISK_KEYS})
     if unknown:
         reason = " (names of the kernel change from boot to boot)" if {"name", "disk", "device", "path"} & set(unknown) else ""

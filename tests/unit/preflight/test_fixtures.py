@@ -43,8 +43,26 @@ def good_observation(number: int) -> dict[str, Any]:
         "fingerprint": "A" * 43 + "=",
         "addresses": [f"192.0.2.1{number}/24", "127.0.0.1/8"],
         "disks": [
-            {"path": "/dev/sda", "serial": f"S-{number}", "wwid": f"naa.{number}", "size": 500 * 10**9, "model": "SSD", "transport": "sata"},
-            {"path": "/dev/sdb", "serial": f"T-{number}", "wwid": f"naa.1{number}", "size": 500 * 10**9, "model": "SSD", "transport": "sata"},
+            {
+                "name": "sda",
+                "path": "/dev/sda",
+                "serial": f"S-{number}",
+                "wwid": f"naa.{number}",
+                "size": 500 * 10**9,
+                "model": "SSD",
+                "transport": "sata",
+                "contents": "empty",
+            },
+            {
+                "name": "sdb",
+                "path": "/dev/sdb",
+                "serial": f"T-{number}",
+                "wwid": f"naa.1{number}",
+                "size": 500 * 10**9,
+                "model": "SSD",
+                "transport": "sata",
+                "contents": "empty",
+            },
         ],
     }
 
