@@ -143,8 +143,6 @@ class Quorum:
         context.apply(pods.config_map(pods.CONFIGURATION, {"ceph.conf": self._configuration()}))
         caps = "".join(f'\tcaps {kind} = "allow *"\n' for kind in ("mds", "mon", "osd", "mgr"))
         admin = f"[client.admin]\n\tkey = {keys['ceph-secret']}\n{caps}"
-            f'[client.admin]\n\tkey = {keys["ceph-secret"]}\n\tcaps mds = "allow *"\n\tcaps mon = "allow *"\n\tcaps osd = "allow *"\n\tcaps mgr = "allow *"\n'
-        )
         context.apply(pods.secret("rook-ceph-admin-keyring", {"keyring": admin}))
         context.apply(pods.secret("rook-ceph-mons-keyring", {"keyring": f'[mon.]\n\tkey = {keys["mon-secret"]}\n\tcaps mon = "allow *"\n\n{admin}'}))
 
