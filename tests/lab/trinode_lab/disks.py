@@ -124,8 +124,7 @@ def swap(settings: Settings, machine: Machine, first: str, second: str) -> None:
         one, other = find(machine, first, disks), find(machine, second, disks)
         if _family(one["name"]) != _family(other["name"]) or one["name"] == other["name"]:
             raise LabError(f"{one['name']} and {other['name']} cannot change names: Linux gives those of one driver to one sort of disk")
-        pending = _read(_swaps(machine))
-        _write(_swaps(machine), [*pending, [one["serial"], other["serial"]]])
+        _write(_swaps(machine), [*_read(_swaps(machine)), [one["name"], other["name"]]])
     Timeline(settings.timeline).record(
         "fault",
         machine=machine.name,
@@ -141,12 +140,12 @@ def power_on(settings: Settings, machine: Machine) -> None:
     if not _swaps(machine).exists():
         return
     with _changing(machine) as (disks, _):
-        for serials in _read(_swaps(machine)):
-            pair = [disk for disk in disks if disk["serial"] in serials]
+        for names in _read(_swaps(machine)):
+            pair = [disk for disk in disks if disk["name"] in names]
             if len(pair) == 2:  # one that was pulled since has no name to give
                 pair[0]["name"], pair[1]["name"] = pair[1]["name"], pair[0]["name"]
-                names = {disk["serial"]: disk["name"] for disk in pair}
-                Timeline(settings.timeline).record("disks-swapped", machine=machine.name, changes=True, names=names)
+                now = {disk["name"]: disk["serial"] for disk in pair}
+                Timeline(settings.timeline).record("disks-swapped", machine=machine.name, changes=True, disks=now)
         disks.sort(key=lambda disk: str(disk["name"]))
         _swaps(machine).unlink()
 
