@@ -42,3 +42,11 @@ def test_storage_comes_before_those_that_store(inventory: ModuleType) -> None:
     assert "rook_ceph" in inventory.with_needs("loki", storage=True)
     assert "rook_ceph" not in inventory.with_needs("loki", storage=False)
     assert "rook_ceph" not in inventory.with_needs("kyverno", storage=True)
+
+
+def test_no_nodes_where_there_is_no_cluster(inventory: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig that is not there, and a lab whose machines are no cluster yet."""
+    assert inventory.cluster(str(tmp_path / "kubeconfig")) == ([], {})
+    assert f"{tmp_path}/kubeconfig: " in capsys.readouterr().err
+    monkeypatch.setattr(inventory, "answer", lambda *_command: {"cluster": str(tmp_path), "machines": [{"name": "m1", "address": "10.5.0.11"}]})
+    assert inventory.cluster("lab") == ([], {})

@@ -46,7 +46,7 @@ def cluster(chosen: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         return (facts["nodes"], kind_variables(facts)) if facts else ([], {})
     if chosen == "lab":
         facts = answer("tests/lab/lab", "inventory")
-        return lab(facts) if facts else ([], {})
+        return lab(facts) if facts and Path(facts["cluster"], "kubeconfig").exists() else ([], {})
     return existing(chosen)
 
 
@@ -85,8 +85,15 @@ def lab(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def existing(kubeconfig: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     # Only here, so that the others need no client.
     from kubernetes import client, config  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-    api = config.new_client_from_config(config_file=kubeconfig)
+    try:
+        api = config.new_client_from_config(config_file=kubeconfig)
+        found = client.CoreV1Api(api).list_node().items
+        version = client.VersionApi(api).get_code().git_version
+    except (config.ConfigException, client.ApiException, HTTPError) as error:
+        sys.stderr.write(f"{kubeconfig}: {error}\n")
+        return [], {}
     name = config.list_kube_config_contexts(config_file=kubeconfig)[1]["context"]["cluster"]
     nodes = [
         {
@@ -94,12 +101,12 @@ def existing(kubeconfig: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             "address": next(entry.address for entry in node.status.addresses if entry.type == "InternalIP"),
             "control_plane": "node-role.kubernetes.io/control-plane" in node.metadata.labels,
         }
-        for node in client.CoreV1Api(api).list_node().items
+        for node in found
     ]
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return nodes, {
         "trinode_cluster_name": name,
-        "trinode_kubernetes_version": client.VersionApi(api).get_code().git_version,
+        "trinode_kubernetes_version": version,
         "trinode_kubeconfig": str(Path(kubeconfig).expanduser().absolute()),
         "trinode_directory": str(Path(state).expanduser() / "trinode-molecule" / name),
     }
