@@ -10,7 +10,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded, InputError, PlatformError
@@ -21,11 +21,14 @@ from ansible_collections.trinode.platform.plugins.module_utils.progress import p
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
     from urllib3 import BaseHTTPResponse, PoolManager
+    from websocket import WebSocket, WebSocketBadStatusException
 
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 60.0
 # A watch says nothing while nothing happens, and a dead connection says nothing either: after this long, ask again from where we were.
 SILENCE_SECONDS = 20.0
+# Until a WebSocket is open: the API server asks the kubelet first.
+STREAM_SECONDS = 15.0
 CONNECTIONS = 32
 
 Json = dict[str, Any]
@@ -131,6 +134,42 @@ class Client:
         if response.status != 200:
             self._decode(response.status, response.read(), response.headers, f"WATCH {path}")
         return WatchStream(response, path, self.server)
+
+    def open_stream(self, path: str, params: Sequence[tuple[str, str]], protocol: str, deadline: Deadline | None = None) -> WebSocket:
+        """A WebSocket to ``path`` that speaks ``protocol``, by the first server that takes it. Only what never began is tried again."""
+        import websocket  # noqa: PLC0415
+
+        limit = deadline or self.deadline
+        tried: list[str] = []
+        while True:
+            limit.check(f"{path} was not answered", where=self.server)
+            server = self._servers.pick(tried)
+            tried.append(server)
+            try:
+                return websocket.create_connection(
+                    f"ws{server.removeprefix('http')}{quote(path)}?{urlencode(params)}",
+                    timeout=min(STREAM_SECONDS, limit.remaining),
+                    subprotocols=[protocol],
+                    header={"User-Agent": "trinode.platform", **self._authentication()},
+                    **self._stream_options(server),
+                )
+            except websocket.WebSocketBadStatusException as refusal:
+                raise _refusal(refusal, path, server) from refusal
+            except (websocket.WebSocketException, OSError) as error:
+                self._servers.failed(server)
+                failure = self._failure(error, path, server, limit)
+                if len(tried) >= len(self._servers) or isinstance(failure, DeadlineExceeded):
+                    raise failure from error
+
+    def _stream_options(self, server: str) -> dict[str, Any]:
+        """The trust and the proxy of all other requests, for a WebSocket."""
+        pool = self._pool
+        tls = {"context": pool.connection_pool_kw["ssl_context"], "server_hostname": pool.connection_pool_kw.get("server_hostname")}
+        proxy = getattr(pool, "proxy", None)
+        if proxy is None:
+            # Without a list, the environment would be asked for a proxy.
+            return {"sslopt": tls, "http_no_proxy": [urlsplit(server).hostname or ""]}
+        return {"sslopt": tls, "http_proxy_host": proxy.host, "http_proxy_port": proxy.port, "http_no_proxy": []}
 
     def close(self) -> None:
         self._pool.clear()
@@ -307,6 +346,15 @@ def _hold_certificates(pool: PoolManager, configuration: Configuration) -> None:
     for key in ("cert_file", "key_file", "ca_certs", "ca_cert_data"):
         pool.connection_pool_kw.pop(key, None)
     pool.connection_pool_kw["ssl_context"] = tls
+
+
+def _refusal(refusal: WebSocketBadStatusException, path: str, server: str) -> api_errors.ApiError:
+    """What an API server says that opens no WebSocket."""
+    try:
+        body: Any = json.loads(refusal.resp_body or b"")
+    except ValueError:
+        body = (refusal.resp_body or b"").decode("utf-8", "replace")
+    return api_errors.from_status(refusal.status_code, body, request=path, where=server)
 
 
 def _innermost(error: BaseException) -> BaseException:
