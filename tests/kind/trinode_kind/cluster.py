@@ -7,14 +7,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trinode_lab import charts, host, registry, tools
+from trinode_lab import charts, host, ownership, registry, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.status import listens
@@ -40,21 +38,10 @@ def build() -> None:
         print(f"built in {time.monotonic() - started:.0f} s", flush=True)
 
 
-@contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[None]:
-    """One `up` or `down` of a cluster at a time. The lock is the kernel's, so a killed holder leaves none."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
-        try:
-            lock.bind(f"\0trinode-kind/{settings.name}")
-        except OSError as error:
-            raise LabError(f"another command is bringing the cluster {settings.name} up or down just now; try again when it has ended") from error
-        yield
-
-
 def up(settings: Settings) -> None:
     """A cluster whose nodes wait for their pod network. One that stands is left as it is; what a killed `up` left is removed first."""
     build()
-    with locked(settings):
+    with ownership.locked(f"cluster {settings.name}"):
         standing = load_settings(settings)
         if standing is not None and standing == settings and answers(standing):
             print(f"cluster {settings.name} is up already; `kind down` ends it", flush=True)
@@ -73,7 +60,7 @@ def up(settings: Settings) -> None:
 
 def down(settings: Settings) -> None:
     """End and remove everything of the cluster; our own Docker daemon too when no other cluster needs it."""
-    with locked(settings):
+    with ownership.locked(f"cluster {settings.name}"):
         _refuse_foreign_directory(settings)
         _remove(settings, engine.standing())
         engine.stop_if_unused()
@@ -122,12 +109,8 @@ def _node(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_foreign_directory(settings: Settings) -> None:
-    """`down` removes the state directory, so it must be a cluster's of this name, or new, or empty."""
     standing = load_settings(settings)
-    if standing is None and settings.directory.exists() and any(settings.directory.iterdir()):
-        raise LabError(f"the state directory {settings.directory} holds something that is not a cluster's; choose another with --state")
-    if standing is not None and standing.name != settings.name:
-        raise LabError(f"the state directory {settings.directory} belongs to the cluster {standing.name}; take that down first, or choose another")
+    ownership.refuse_foreign(settings.directory, f"cluster {settings.name}", standing and f"cluster {standing.name}")
 
 
 def _prepare(settings: Settings) -> None:

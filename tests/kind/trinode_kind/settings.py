@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trinode_lab.errors import LabError
 from trinode_lab.registry import CHARTS_PORT, REGISTRY_PORT
+from trinode_lab.settings import private_network
 
 SETTINGS_FILE = "kind.json"
 API_PORT = 6443
@@ -83,12 +84,7 @@ def make_settings(name: str | None, network: str | None, control_planes: int | N
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise LabError(f"the cluster's name {name!r} must be 1 to 31 lower-case letters, digits and dashes: containers carry it")
     text = network or os.environ.get("TRINODE_KIND_NETWORK") or "10.6.0.0/24"
-    try:
-        block = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise LabError(f"the cluster's network {text!r} is not an IPv4 network: {error}") from error
-    if block.prefixlen != 24 or not block.is_private:
-        raise LabError(f"the cluster's network {text} must be a private /24, such as 10.6.0.0/24")
+    block = private_network(text, "the cluster's")
     planes = 1 if control_planes is None else control_planes
     if planes not in (1, 3, 5):
         raise LabError(f"the number of control planes must be 1, 3 or 5, not {planes}: an even number of etcd members bears no more failures")

@@ -13,10 +13,10 @@ from trinode_lab.errors import LabError
 BUILDER = Path(__file__).resolve().parents[1] / "charts" / "build.py"
 
 
-def make(directory: Path) -> None:
-    """Write the repository's files. LAB_CHARTS is a directory of real charts, or the URL of a repository that has some."""
+def make(directory: Path, *, ceph: bool = False) -> None:
+    """Write the repository's files. ``ceph``: Rook's double runs a real Ceph. LAB_CHARTS: a directory of real charts, or the URL of a repository with some."""
     real = os.environ.get("LAB_CHARTS")
-    command = [sys.executable, str(BUILDER), "--out", str(directory), *(["--real", real] if real else [])]
+    command = [sys.executable, str(BUILDER), "--out", str(directory), *(["--real", real] if real else []), *(["--ceph"] if ceph else [])]
     environment = {**os.environ, "PATH": f"{tools.user_programs()}{os.pathsep}{os.environ['PATH']}"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:

@@ -7,22 +7,16 @@ import os
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from trinode_lab import ceph, cgroups, control, disks, host, images, network, registry, rootfs, status, tools
+from trinode_lab import ceph, cgroups, charts, control, disks, host, images, network, ownership, registry, rootfs, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
 from trinode_lab.timeline import Timeline
 
 MAINTENANCE_SECONDS = 120.0
-CHARTS_BUILDER = Path(__file__).resolve().parents[1] / "charts" / "build.py"
 
 
 def build(*, front: bool = True) -> None:
@@ -40,21 +34,10 @@ def build(*, front: bool = True) -> None:
     print(f"{done}; programs: {programs}", flush=True)
 
 
-@contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[None]:
-    """One `up` or `down` of a lab at a time. The lock is the kernel's, so a killed holder leaves none."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
-        try:
-            lock.bind(f"\0trinode-lab/{settings.name}")
-        except OSError as error:
-            raise LabError(f"another command is bringing lab {settings.name} up or down just now; try again when it has ended") from error
-        yield
-
-
 def up(settings: Settings) -> None:
     """Machines in maintenance mode. What a killed `up` of this name left is removed first; a lab that stands is left as it is."""
     build(front=settings.front)
-    with locked(settings):
+    with ownership.locked(f"lab {settings.name}"):
         standing = load_settings(settings)
         if standing and any(control.alive(machine) for machine in standing.machines) and not _unfinished(settings):
             print(f"lab {settings.name} is up already; `lab status` shows it, `lab down` ends it", flush=True)
@@ -75,14 +58,8 @@ def _unfinished(settings: Settings) -> bool:
 
 
 def _refuse_foreign_directory(settings: Settings) -> None:
-    """`down` removes the state directory, so it must be the lab's own: new, empty, or with the settings of a lab of this name."""
-    if not settings.state.exists():
-        return
     standing = load_settings(settings)
-    if standing is None and any(settings.state.iterdir()):
-        raise LabError(f"the state directory {settings.state} holds something that is not a lab's; choose another with --state")
-    if standing is not None and standing.name != settings.name:
-        raise LabError(f"the state directory {settings.state} belongs to lab {standing.name}; take that down first, or choose another with --state")
+    ownership.refuse_foreign(settings.state, f"lab {settings.name}", standing and f"lab {standing.name}")
 
 
 def _prepare(settings: Settings) -> None:
@@ -102,7 +79,7 @@ def _prepare(settings: Settings) -> None:
     settings.timeline.touch()  # the machines' pods append to it, and a file must be there to be mounted
     for name in ("registry", "charts", "cluster"):
         (settings.state / name).mkdir()
-    _charts(settings)
+    charts.make(settings.state / "charts", ceph=bool(settings.parts()["ceph"]))
     with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(f"{secrets.token_urlsafe(24)}\n")
     for machine in settings.machines:
@@ -111,21 +88,6 @@ def _prepare(settings: Settings) -> None:
         disks.manufacture(settings, machine)
     cgroups.Group(settings.name).create()
     network.create(settings)
-
-
-def _charts(settings: Settings) -> None:
-    """The chart repository. LAB_CHARTS: a directory of real charts for it, or the URL of another repository, which the lab's inventory then uses."""
-    command = [sys.executable, str(CHARTS_BUILDER), "--out", str(settings.state / "charts")]
-    if settings.parts().get("ceph"):
-        command.append("--ceph")
-    real = os.environ.get("LAB_CHARTS", "")
-    if real and "://" not in real:
-        if not Path(real).is_dir():
-            raise LabError(f"LAB_CHARTS={real} is neither a directory nor a URL")
-        command += ["--real", real]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise LabError(f"the chart repository cannot be made: {result.stderr.strip()}")
 
 
 def _start(settings: Settings) -> None:
@@ -167,7 +129,7 @@ def _wait_for_maintenance(settings: Settings) -> None:
 
 def down(settings: Settings) -> None:
     """End and remove everything of the lab: processes, control groups, network, state directory. Also after a killed `up`."""
-    with locked(settings):
+    with ownership.locked(f"lab {settings.name}"):
         _refuse_foreign_directory(settings)
         _remove(settings)
     print(f"lab {settings.name}: nothing is left", flush=True)

@@ -121,18 +121,24 @@ class Settings:
         temporary.replace(self.state / SETTINGS_FILE)
 
 
+def private_network(text: str, whose: str) -> ipaddress.IPv4Network:
+    """A /24 of private addresses; LabError for anything else. ``whose`` is the message's: the lab's."""
+    try:
+        block = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise LabError(f"{whose} network {text!r} is not an IPv4 network: {error}") from error
+    if block.prefixlen != 24 or not block.is_private:
+        raise LabError(f"{whose} network {text} must be a private /24, such as 10.5.0.0/24")
+    return block
+
+
 def make_settings(name: str | None, network: str | None, machines: int | None, state: str | None, front: bool = True) -> Settings:
     """Settings from options, then the environment, then defaults; checked."""
     name = name or os.environ.get("TRINODE_LAB_NAME") or "lab"
     if not re.fullmatch(r"[a-z0-9]{1,8}", name):
         raise LabError(f"the lab's name {name!r} must be 1 to 8 lower-case letters and digits: links and namespaces carry it")
     text = network or os.environ.get("TRINODE_LAB_NETWORK") or "10.5.0.0/24"
-    try:
-        block = ipaddress.IPv4Network(text)
-    except ValueError as error:
-        raise LabError(f"the lab's network {text!r} is not an IPv4 network: {error}") from error
-    if block.prefixlen != 24 or not block.is_private:
-        raise LabError(f"the lab's network {text} must be a private /24, such as 10.5.0.0/24")
+    block = private_network(text, "the lab's")
     number = machines or int(os.environ.get("TRINODE_LAB_MACHINES") or 3)
     if not 1 <= number <= MAXIMUM_MACHINES:
         raise LabError(f"the number of machines must be 1 to {MAXIMUM_MACHINES}, not {number}")
