@@ -100,9 +100,9 @@ def _rules() -> list[Rule]:
     ]
 
 
-def _with_ceph(command: Sequence[str], *, timeline: bool = False) -> dict[str, Any]:
+def _with_ceph(command: Sequence[str], *, operator: bool = False) -> dict[str, Any]:
     """The pod and the container of a program of tests/lab/rook, for Program: it runs on this computer's Python and Ceph, which the machine has in /.lab."""
-    volumes, mounts = host_volumes(timeline=timeline)
+    volumes, mounts = host_volumes(operator=operator)
     fields = {"NODE_NAME": "spec.nodeName", "POD_NAME": "metadata.name"}
     environment = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
     run = {"command": list(command), "volumeMounts": mounts, "securityContext": {"runAsUser": 0, "privileged": True}}
@@ -112,7 +112,7 @@ def _with_ceph(command: Sequence[str], *, timeline: bool = False) -> dict[str, A
 def _operator(version: str, ceph: bool = False) -> list[Part]:
     operator: dict[str, Any] = {"operator": Operator(rules=_rules())}
     if ceph:
-        operator = {"rights": ALL_RIGHTS, **_with_ceph(["python3", "-u", "/rook/rook.py"], timeline=True)}
+        operator = {"rights": ALL_RIGHTS, **_with_ceph(["python3", "-u", "/rook/rook.py"], operator=True)}
     return [
         Part("definitions", [*_kept(_CEPH + _BUCKETS), *_CSI], ".Values.crds.enabled"),
         *parts(
@@ -128,7 +128,8 @@ def _operator(version: str, ceph: bool = False) -> list[Part]:
                 "ceph-csi-controller-manager",
                 "quay.io/cephcsi/ceph-csi-operator:v1.0.4",
                 [8081],
-                operator=Operator(rules=_drivers(), duties=["provision-volumes"]),
+                # With Ceph the double of Rook's operator gives volumes too.
+                operator=Operator(rules=_drivers(), duties=[] if ceph else ["provision-volumes"]),
             ),
         ),
         Part(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -32,13 +31,10 @@ class Disk:
         """All names by which it can be asked for."""
         return {self.name, f"/dev/{self.name}", *(f"/dev/disk/by-id/{link}" for link in self.links), *self.links}
 
-    def identify(self) -> None:
-        """Have Ceph report this disk's serial number as its device: it asks udev about the block device that holds the file."""
-        device = os.stat(self.path).st_dev
-        record = Path(f"/run/udev/data/b{os.major(device)}:{os.minor(device)}")
-        record.parent.mkdir(parents=True, exist_ok=True)
-        serial = f"{self.model.replace(' ', '_')}_{self.serial}"
-        record.write_text(f"E:ID_MODEL={self.model.replace(' ', '_')}\nE:ID_SERIAL={serial}\nE:ID_SERIAL_SHORT={self.serial}\n")
+    @property
+    def link(self) -> str:
+        """The name that stays."""
+        return f"/dev/disk/by-id/{self.links[0]}" if self.links else f"/dev/{self.name}"
 
     def owner(self) -> str:
         """The UUID of the OSD whose BlueStore label the disk begins with, or ""."""

@@ -26,6 +26,11 @@ KINDS = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "Job": ("/apis/batch/v1", "jobs"),
     "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
+    "PersistentVolume": ("/api/v1", "persistentvolumes"),
+    "VolumeSnapshot": ("/apis/snapshot.storage.k8s.io/v1", "volumesnapshots"),
+    "VolumeSnapshotContent": ("/apis/snapshot.storage.k8s.io/v1", "volumesnapshotcontents"),
+    "VolumeSnapshotClass": ("/apis/snapshot.storage.k8s.io/v1", "volumesnapshotclasses"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
     "CephCluster": ("/apis/ceph.rook.io/v1", "cephclusters"),
     "CephBlockPool": ("/apis/ceph.rook.io/v1", "cephblockpools"),
@@ -38,7 +43,7 @@ KINDS = {
     "ObjectBucketClaim": ("/apis/objectbucket.io/v1alpha1", "objectbucketclaims"),
     "ObjectBucket": ("/apis/objectbucket.io/v1alpha1", "objectbuckets"),
 }
-_CLUSTER_WIDE = {"Node", "StorageClass", "ObjectBucket"}
+_CLUSTER_WIDE = {"Node", "StorageClass", "ObjectBucket", "PersistentVolume", "VolumeSnapshotContent", "VolumeSnapshotClass"}
 
 
 class KubeError(Exception):

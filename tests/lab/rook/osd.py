@@ -24,7 +24,6 @@ def main(number: str, uuid: str) -> int:
         return 1
     data = Path(f"/var/lib/ceph/osd/ceph-{number}")
     data.mkdir(parents=True, exist_ok=True)
-    disk.identify()
     for name, path in disks.parts(disk, uuid).items():
         link = data / name
         link.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 Object = dict[str, Any]
 
 PLACE = "/.lab"  # of trinode_lab/ceph.py
+VOLUMES = f"{PLACE}/volumes"
 ACCOUNT = "rook-ceph-system"
 CONFIGURATION = "rook-ceph-lab"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ld.so.cache", "etc/ssl")
@@ -17,13 +18,15 @@ PLACES = (*((name.replace("/", "-").replace(".", "-"), f"{PLACE}/host/{name}", f
 REQUESTS = {"requests": {"cpu": "5m", "memory": "16Mi"}}
 
 
-def host_volumes(*, machine: bool = False, timeline: bool = False) -> tuple[list[Object], list[Object]]:
-    """Volumes and mounts: this computer's programs; with ``machine`` the machine's disks in /lab; with ``timeline`` the lab's record in /timeline."""
+def host_volumes(*, machine: bool = False, operator: bool = False) -> tuple[list[Object], list[Object]]:
+    """Volumes and mounts: this computer's programs; with ``machine`` the machine's disks in /lab; for the ``operator`` what all machines
+    share: the lab's record in /timeline, and the contents of volumes.
+    """
     places = [(name, source, target, True) for name, source, target in PLACES]
     if machine:
         places.append(("machine", f"{PLACE}/machine", "/lab", False))
-    if timeline:
-        places.append(("timeline", f"{PLACE}/timeline.jsonl", "/timeline", False))
+    if operator:
+        places += [("timeline", f"{PLACE}/timeline.jsonl", "/timeline", False), ("volumes", VOLUMES, VOLUMES, False)]
     volumes = [{"name": f"lab-{name}", "hostPath": {"path": source}} for name, source, _, _ in places]
     mounts = [{"name": f"lab-{name}", "mountPath": target, "readOnly": fixed} for name, _, target, fixed in places]
     return volumes, mounts

@@ -30,13 +30,13 @@ def main() -> int:
     monitors = Monitors(Path("/etc/ceph/ceph.conf").read_text(), key[1])
     results = []
     for disk, device in _chosen(wanted):
-        result = {"disk": disk.serial if disk else "", "device": device["name"], **_prepare(monitors, wanted["fsid"], disk, device)}
+        result = {"disk": disk.serial if disk else "", "device": disk.link if disk else device["name"], **_prepare(monitors, wanted["fsid"], disk, device)}
         print(json.dumps(result), flush=True)
         results.append(result)
     # What is there and no longer wanted stays an OSD: only a person removes one.
     for disk in disks.found():
         if disk.serial not in {result["disk"] for result in results} and (made := _existing(disk, wanted["fsid"])):
-            results.append({"disk": disk.serial, "device": disk.name, **made})
+            results.append({"disk": disk.serial, "device": disk.link, **made})
     data = {"node": node, "status": json.dumps({"status": "completed", "wanted": wanted, "osds": results})}
     item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"rook-ceph-osd-{node}-status", "labels": {"app": "rook-ceph-osd"}}, "data": data}
     Kube().apply(item)

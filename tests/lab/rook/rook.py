@@ -22,6 +22,7 @@ from probes import serve
 from quorum import Quorum
 from status import Status
 from storage import Storage
+from volumes import Volumes
 
 _SECONDS = 2.0
 
@@ -36,7 +37,7 @@ class Operator:
         self.storage = Storage(context)
         self.status = Status(context)
         self.budgets = Budgets(context)
-        self.parts = (Pools(context), Clients(context), Objects(context))
+        self.parts = (Pools(context), Clients(context), Objects(context), Volumes(context))
 
     def reconcile(self) -> None:
         if fault(self.context.item) == "failed":

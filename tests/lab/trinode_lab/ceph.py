@@ -45,6 +45,7 @@ def prepare(settings: Settings) -> Path | None:
     """Copy the programs of Rook's double into the lab's state, so that a lab that stands stays as it is. None where Ceph is not there."""
     if missing():
         return None
+    (settings.state / "volumes").mkdir()
     target = settings.state / "rook"
     shutil.copytree(ROOT / "rook", target, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     return target
@@ -55,6 +56,7 @@ def binds(settings: Settings, machine: Machine) -> list[dict[str, Any]]:
     found = [_bind(Path("/", name).resolve(), f"{PLACE}/host/{name}") for name in _SYSTEM if Path("/", name).exists()]
     found.append(_bind(settings.state / "rook", f"{PLACE}/rook"))
     found.append(_bind(machine.directory, f"{PLACE}/machine", writable=True))
+    found.append(_bind(settings.state / "volumes", f"{PLACE}/volumes", writable=True))
     found.append(_bind(settings.timeline, f"{PLACE}/timeline.jsonl", writable=True))
     return found
 

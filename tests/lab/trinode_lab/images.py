@@ -28,7 +28,10 @@ ANY = "*"
 AGENT = "cilium/cilium"
 
 # What the platform's own probes and a look around in a pod need.
-_BUSYBOX_APPLETS = ("mount", "umount", "ip", "ls", "cat", "sleep", "wget", "base64", "tr", "grep", "sed", "head", "env", "ps", "nslookup", "nc", "true", "test")
+_BUSYBOX_APPLETS = (
+    *("mount", "umount", "ip", "ls", "cat", "sleep", "wget", "base64", "tr", "grep", "sed", "head", "env", "ps", "nslookup", "nc", "true", "test"),
+    *("dd", "sha256sum", "sync", "mv", "rm", "touch", "mkdir", "df"),
+)
 _BUSYBOX_NAMES = ("bin/sh", "usr/sbin/nsenter", *(f"usr/bin/{name}" for name in _BUSYBOX_APPLETS))
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
