@@ -56,7 +56,7 @@ def identity(disk: Disk, disks: Sequence[Disk]) -> dict[str, str]:
 
 
 def link_of(disk: Disk) -> str:
-    """The link below /dev/disk/by-id that says most to a person: the shortest with the serial in it, else the first. Empty without links."""
+    """The link below /dev/disk/by-id that says most to a person: the shortest with the serial in it, else the shortest. Empty without links."""
     serial = re.sub(r"\s+", "_", disk.serial.strip())
     named = [link for link in disk.by_id if serial and serial in link]
     return min(named or list(disk.by_id) or [""], key=lambda link: (len(link), link))

@@ -64,7 +64,7 @@ def claims_of(machine: Machine, machines: Sequence[Machine]) -> tuple[list[Claim
             continue
         wanted = int(claim.selector.get("count", 1))
         # A disk that is there twice, over two paths, is told as such by the judgement.
-        if len(found) == wanted or (found and len({disk.wwid for disk in found if disk.wwid}) == 1 and all(disk.wwid for disk in found)):
+        if len(found) == wanted or (len(found) > wanted == 1 and len({disk.wwid for disk in found}) == 1 and found[0].wwid):
             claims.append(Claim(claim.variable, claim.use, claim.entry, claim.selector, found, claim.options, _link(claim.selector)))
         elif not (claim.use == "install" and machine.running):
             findings.append(_miss(machine, claim, found, free, machines))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import Resource
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState, describe, link_of, read_status
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState, describe, disk_from_values, link_of, read_status
 
 DISK = {"dev_path": "/dev/sda", "size": 21474836480, "model": "M", "serial": "S1", "wwid": "naa.1", "transport": "sata"}
 
@@ -60,6 +60,19 @@ def test_disks() -> None:
     (disk,) = state.disks
     assert (disk.name, disk.by_id, disk.system, disk.serial) == ("sda", ("/dev/disk/by-id/ata-S1", "/dev/disk/by-id/wwn-1"), True, "S1")
     assert state.system_disk == "/dev/sda"
+    assert (disk.contents, disk.removable, disk.used_by) == ("unknown", False, ())
+
+
+def test_what_is_on_a_disk_and_what_is_made_of_it() -> None:
+    found = {
+        "disks": resources(DISK, {**DISK, "transport": "usb"}, {"size": 1, "secondary_disks": ["sda"]}, names=("sda", "sdb", "md0")),
+        "discoveredvolumes": resources({"name": "swap"}, {"name": "gpt"}, {"name": "xfs", "parent": "sdb"}, names=("sda", "sdb", "sdb1")),
+    }
+    first, second = describe(found)["disks"]
+    assert (first.contents, first.detail, first.used_by, first.removable) == ("swap", "swap", ("md0",), False)
+    assert (second.contents, second.detail, second.used_by, second.removable) == ("partitions", "GPT with 1 partition: xfs", (), True)
+    values = MachineState("192.0.2.11", "ours", disks=(first,)).as_values()["disks"][0]
+    assert disk_from_values(values) == first
 
 
 def test_network() -> None:

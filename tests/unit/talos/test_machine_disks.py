@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_disks import check_install_disk, describe_disks, matching_disks
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_disks import check_empty, check_install_disk, describe_disks, matching_disks
 
 
 def disk(name: str, **changes: Any) -> Disk:
@@ -98,3 +98,24 @@ def test_no_disk_at_all_is_said() -> None:
     with pytest.raises(InputError, match="no disk at all"):
         check_install_disk({"diskSelector": {"serial": "S"}}, [], where="m1")
     assert describe_disks([]) == "no disk at all"
+
+
+@pytest.mark.parametrize("changes", [{"contents": "empty"}, {"contents": "talos", "system": True}, {"contents": "unknown", "system": True}])
+def test_talos_may_overwrite_nothing_and_itself(changes: dict[str, Any]) -> None:
+    check_empty(disk("sda", **changes), where="m1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"contents": "filesystem", "detail": "ext4 «home»"}, "it holds ext4 «home»"),
+        ({"contents": "talos"}, "it holds talos"),
+        ({}, "it holds unknown"),
+        ({"contents": "empty", "used_by": ("md0",)}, "it is a part of md0"),
+    ],
+)
+def test_talos_overwrites_nothing_else(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        check_empty(disk("sda", **changes), where="m1")
+    for part in ("m1", "S-sda", text, "nothing was written", "machine_wipe_disks: [S-sda]"):
+        assert part in str(caught.value)

@@ -40,6 +40,7 @@ def test_install_disk(selector: dict[str, Any], keys: dict[str, Any]) -> None:
     ("selector", "message"),
     [
         ({}, "no install disk is chosen"),
+        ({"match": "transport == 'nvme'"}, "only a task that asks the machine"),
         ({"name": "sda"}, r"cannot be chosen by name \(names of the kernel change from boot to boot\)"),
         ({"disk": "/dev/sda"}, "cannot be chosen by disk"),
         ({"colour": "red"}, "cannot be chosen by colour. Use serial"),
