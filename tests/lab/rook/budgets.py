@@ -5,12 +5,12 @@ groups are active+clean again; and no OSD of a drained host is marked out meanwh
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pods
 from context import Context, record
 from kube import Object
 from monitors import CephError
+from storage import clean
 
 _STATE = "rook-ceph-pdbstatemap"
 _SETTLED = 60.0  # seconds after a drain began in which clean placement groups are not believed
@@ -28,7 +28,7 @@ class Budgets:
         down_hosts = sorted({deployment["metadata"]["labels"]["topology-location-host"] for deployment in down})
         cordoned = {node["metadata"]["labels"]["kubernetes.io/hostname"] for node in nodes if node["spec"].get("unschedulable")}
         found = self.context.kube.get("ConfigMap", _STATE) or {}
-        state = decide(dict(found.get("data", {})), down_hosts, cordoned, clean=self._clean(), now=time.time())
+        state = decide(dict(found.get("data", {})), down_hosts, cordoned, clean=clean(self.context.monitors()), now=time.time())
         draining = state.get("draining-failure-domain", "")
         if draining:
             self._only(draining, hosts)
@@ -39,11 +39,6 @@ class Budgets:
         if found.get("data") != state:
             self.context.kube.delete("ConfigMap", _STATE)  # a merge would keep what is to go
             self.context.kube.apply(pods.config_map(_STATE, state))
-
-    def _clean(self) -> bool:
-        groups: Any = self.context.monitors()("status")["pgmap"]
-        good = sum(entry["count"] for entry in groups.get("pgs_by_state", []) if entry["state_name"].startswith("active+clean"))
-        return bool(good == groups["num_pgs"])
 
     def _only(self, draining: str, hosts: list[str]) -> None:
         for host in hosts:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kube import Kube, KubeError, Object
 from monitors import Monitors
 
 _AGAIN = 30.0
+_MADE = "lab.trinode/made"
 _TIMELINE = Path("/timeline")
 
 
@@ -24,6 +26,8 @@ class Context:
         self.ceph: Monitors | None = None
         self.fsid = ""
         self._applied: dict[tuple[str, str, str], tuple[str, float]] = {}
+        self._deployments: dict[str, Object] = {}
+        self._rolled = False
 
     @property
     def spec(self) -> Object:
@@ -57,6 +61,27 @@ class Context:
         self.kube.apply({**item, "metadata": metadata})
         self._applied[key] = (text, time.monotonic())
 
+    def roll(self, item: Object, owner: Object | None = None, *, safe: Callable[[], bool] = lambda: True) -> None:
+        """Apply a daemon's Deployment. One that is there is only changed alone: when all others are up again, and it is ``safe`` to stop it."""
+        digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:16]
+        found = self._deployments.get(item["metadata"]["name"])
+        if found is not None and found["metadata"].get("annotations", {}).get(_MADE) != digest:
+            if self._rolled or not all(map(_settled, self._deployments.values())) or not safe():
+                return
+            self._rolled = True
+            log(f"{item['metadata']['name']} is started anew")
+        self.apply({**item, "metadata": {**item["metadata"], "annotations": {_MADE: digest}}}, owner)
+
+    def look(self) -> None:
+        """Read what is there, at the begin of each round."""
+        selector = f"rook_cluster={self.kube.namespace}"
+        self._deployments = {item["metadata"]["name"]: item for item in self.kube.list("Deployment", selector=selector)}
+        self._rolled = False
+
+    def deployments(self, app: str) -> list[Object]:
+        """The daemons' Deployments with the label app."""
+        return [item for item in self._deployments.values() if item["metadata"]["labels"]["app"] == app]
+
     def forget(self, kind: str, name: str) -> None:
         """Delete an object that this double has made."""
         if self._applied.pop((kind, "", name), None) or self.kube.get(kind, name):
@@ -74,6 +99,12 @@ class Context:
                 raise
 
 
+def _settled(deployment: Object) -> bool:
+    status, replicas = deployment.get("status", {}), deployment["spec"]["replicas"]
+    new = status.get("observedGeneration") == deployment["metadata"]["generation"] and status.get("updatedReplicas", 0) == replicas
+    return new and status.get("readyReplicas", 0) >= replicas
+
+
 def record(event: str, *, machine: str = "", **fields: Any) -> None:
     """A line in the lab's timeline."""
     line = json.dumps({"time": round(time.time(), 3), "machine": machine, "event": event, **fields}, separators=(",", ":")) + "\n"
@@ -88,7 +119,3 @@ def fault(item: Object) -> str:
 
 def log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def node_name() -> str:
-    return os.environ["NODE_NAME"]

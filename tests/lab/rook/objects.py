@@ -69,13 +69,14 @@ class Objects:
         pod = pods.pod("rgw", context.image, command, keyring=keyring, host_network=False, probes=starting, ports=[("http", 8080)], apart=spread)
         replicas = int(gateway.get("instances", 1))
         deployment = pods.deployment(f"rook-ceph-rgw-{name}-a", labels, pod, replicas=replicas)
-        context.apply(deployment, item)
+        context.roll(deployment, item)
         port = int(gateway.get("port") or 80)
         context.apply(pods.service(f"rook-ceph-rgw-{name}", spread, {"http": (port, 8080)}), item)
         if replicas > 1:
             context.apply(pods.budget(f"rook-ceph-rgw-{name}", spread, 1), item)
-        found = context.kube.get("Deployment", f"rook-ceph-rgw-{name}-a") or {}
-        ready = found.get("status", {}).get("readyReplicas", 0) > 0 or item.get("status", {}).get("phase") == "Ready"
+        gateways = [found for found in context.deployments("rook-ceph-rgw") if found["metadata"]["labels"]["rgw"] == name]
+        answers = any(found.get("status", {}).get("readyReplicas") for found in gateways)
+        ready = answers or item.get("status", {}).get("phase") == "Ready"
         endpoint = f"http://{self._host(name)}:{port}"
         status = {"phase": "Ready" if ready else "Progressing", "observedGeneration": item["metadata"]["generation"]}
         context.status(item, {**status, "info": {"endpoint": endpoint}, "endpoints": {"insecure": [endpoint], "secure": []}})

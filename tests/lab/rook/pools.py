@@ -61,7 +61,7 @@ class Pools:
             labels = context.labels("rook-ceph-mds", rook_file_system=name, mds=daemon, ceph_daemon_id=daemon)
             command = ["sh", "-c", f"exec ceph-mds -f -i {daemon} --keyring /etc/ceph/keyring --public-addr $HOST_IP --mds-join-fs={name}"]
             spec = pods.pod("mds", context.image, command, keyring=keyring, apart={"app": "rook-ceph-mds", "rook_file_system": name})
-            context.apply(pods.deployment(f"rook-ceph-mds-{daemon}", labels, spec), item)
+            context.roll(pods.deployment(f"rook-ceph-mds-{daemon}", labels, spec), item)
         context.apply(pods.budget(f"rook-ceph-mds-{name}", {"rook_file_system": name}, 1), item)
 
     def _block(self, item: Object) -> None:

@@ -163,7 +163,10 @@ class Quorum:
             probes={"startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 120}, "livenessProbe": {**probe, "periodSeconds": 30}},
             ports=[("tcp-msgr2", 3300), ("tcp-msgr1", 6789)],
         )
-        context.apply(pods.deployment(f"rook-ceph-mon-{name}", labels, spec))
+        context.roll(pods.deployment(f"rook-ceph-mon-{name}", labels, spec), safe=self._complete)
+
+    def _complete(self) -> bool:
+        return len(self.context.monitors()("quorum_status")["quorum_names"]) == len(self.endpoints)
 
     def _managers(self) -> None:
         context = self.context
@@ -190,7 +193,7 @@ class Quorum:
             }
             command = ["sh", "-c", f"exec ceph-mgr -f -i {name} --keyring /etc/ceph/keyring --public-addr $HOST_IP"]
             spec = pods.pod("mgr", context.image, command, keyring=f"rook-ceph-mgr-{name}-keyring", more=[interfaces], apart={"app": "rook-ceph-mgr"})
-            context.apply(pods.deployment(f"rook-ceph-mgr-{name}", labels, spec))
+            context.roll(pods.deployment(f"rook-ceph-mgr-{name}", labels, spec))
         if count > 1:
             context.apply(pods.budget("rook-ceph-mgr-pdb", {"app": "rook-ceph-mgr"}, 1))
         labels = context.labels("rook-ceph-mgr")

@@ -43,12 +43,13 @@ class Operator:
         if fault(self.context.item) == "failed":
             self.context.status(self.context.item, {"phase": "Failed", "message": "made to fail by lab.trinode/fault"})
             return
+        self.context.look()
         nodes = self.kube.list("Node")
         if not self.quorum.reconcile(nodes):
             self.status.waiting("Configuring Ceph Mons")
             return
         ready = self.storage.reconcile(nodes)
-        deployments = self.kube.list("Deployment", selector="app=rook-ceph-osd")
+        deployments = self.context.deployments("rook-ceph-osd")
         if ready:
             for part in self.parts:
                 part.reconcile()

@@ -9,6 +9,7 @@ from typing import Any
 import pods
 from context import Context, log
 from kube import Object
+from monitors import CephError, Monitors
 
 
 class Storage:
@@ -99,7 +100,23 @@ class Storage:
             environment={"ROOK_OSD_ID": str(number), "ROOK_OSD_UUID": osd["uuid"], "ROOK_BLOCK_PATH": osd["device"], "ROOK_CV_MODE": "raw"},
             probes={"startupProbe": probe},
         )
-        context.apply(pods.deployment(f"rook-ceph-osd-{number}", labels, spec))
+        context.roll(pods.deployment(f"rook-ceph-osd-{number}", labels, spec), safe=lambda: self._may_stop(number))
+
+    def _may_stop(self, number: int) -> bool:
+        """Whether Ceph says that nothing becomes unavailable, and all copies are there."""
+        ceph = self.context.monitors()
+        try:
+            ceph("osd ok-to-stop", ids=[str(number)])
+        except CephError:
+            return False
+        return clean(ceph)
+
+
+def clean(ceph: Monitors) -> bool:
+    """Whether all placement groups are active+clean."""
+    groups: Any = ceph("status")["pgmap"]
+    good = sum(entry["count"] for entry in groups.get("pgs_by_state", []) if entry["state_name"].startswith("active+clean"))
+    return bool(good == groups["num_pgs"])
 
 
 def _selection(fsid: str, storage: Object, node: Object) -> Object:

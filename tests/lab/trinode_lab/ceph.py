@@ -4,6 +4,8 @@ installed, the charts' doubles only write the status of a Ceph that is not there
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,9 @@ PROGRAMS = ("ceph", "ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds", "radosgw", "
 PACKAGES = ("ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds", "radosgw", "ceph-common")
 SIMULATED = "Ceph is simulated in status only: {missing} are missing and could not be installed (Debian packages {packages})"
 
+PYTHON = "/usr/bin/python3"  # Debian's, which has Ceph's modules
+POOL = "lab-writer"
+
 # Where a machine sees what it has of this computer, and its own disks.
 PLACE = ".lab"
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ld.so.cache", "etc/ssl")
@@ -27,7 +32,7 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ld.so.
 def missing() -> list[str]:
     """The programs of Ceph that are not there; Ceph's Python module counts as one."""
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
-    if subprocess.run(["/usr/bin/python3", "-c", "import rados"], capture_output=True, check=False).returncode:
+    if subprocess.run([PYTHON, "-c", "import rados"], capture_output=True, check=False).returncode:
         absent.append("python3-rados")
     return absent
 
@@ -65,13 +70,39 @@ def _bind(source: Path, target: str, *, writable: bool = False) -> dict[str, Any
     return {"source": str(source), "target": target, "writable": writable}
 
 
-def toolbox(settings: Settings, arguments: Sequence[str], *, interactive: bool = False) -> int:
-    """Run a command in the toolbox pod, as a person would; its exit code."""
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run Ceph's command in the toolbox pod, as a person would; its exit code."""
+    return subprocess.run([*_toolbox(settings), "ceph", *arguments], check=False).returncode
+
+
+def write(settings: Settings, report: Path) -> None:
+    """Become the writer (rook/writer.py), which writes into the pool lab-writer until it is told to end."""
+    pools = json.loads(_ask(settings, "ceph", "osd", "pool", "ls", "--format=json"))
+    if POOL not in pools:
+        _ask(settings, "ceph", "osd", "pool", "create", POOL, "8", "8", "replicated")
+        _ask(settings, "ceph", "osd", "pool", "application", "enable", POOL, "lab")
+    directory = settings.state / "ceph"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    keyring = directory / "keyring"
+    keyring.write_text(_ask(settings, "cat", "/etc/ceph/keyring"))
+    configuration = directory / "ceph.conf"
+    configuration.write_text(f"{_ask(settings, 'cat', '/etc/ceph/ceph.conf')}\n[client]\nkeyring = {keyring}\n")
+    program = str(settings.state / "rook" / "writer.py")
+    os.execv(PYTHON, [PYTHON, program, "--conf", str(configuration), "--pool", POOL, "--report", str(report.absolute())])
+
+
+def _toolbox(settings: Settings) -> list[str]:
+    """What runs a command in the toolbox pod."""
     kubeconfig = settings.cluster / "kubeconfig"
-    if not kubeconfig.exists():
-        raise LabError(f"there is no cluster yet: {kubeconfig} does not exist")
     if not settings.parts().get("ceph"):
         raise LabError(SIMULATED.format(missing="Ceph's programs", packages=" ".join(PACKAGES)))
-    kubectl = [str(tools.user_programs() / "kubectl"), f"--kubeconfig={kubeconfig}", "--namespace=rook-ceph", "exec"]
-    options = ["--stdin", "--tty"] if interactive else []
-    return subprocess.run([*kubectl, *options, "deploy/rook-ceph-tools", "--", *arguments], check=False).returncode
+    if not kubeconfig.exists():
+        raise LabError(f"there is no cluster yet: {kubeconfig} does not exist")
+    return [str(tools.user_programs() / "kubectl"), f"--kubeconfig={kubeconfig}", "--namespace=rook-ceph", "exec", "deploy/rook-ceph-tools", "--"]
+
+
+def _ask(settings: Settings, *arguments: str) -> str:
+    result = subprocess.run([*_toolbox(settings), *arguments], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise LabError(f"`{' '.join(arguments)}` in the toolbox: {result.stderr.strip()}")
+    return result.stdout

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from trinode_lab import commands, disks, faults, foreign, lifecycle, status, tools
+from trinode_lab import ceph, commands, disks, faults, foreign, lifecycle, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
@@ -38,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     power.add_argument("machine")
     timeline = add("timeline", _timeline, "what happened, oldest first")
     timeline.add_argument("--json", action="store_true")
+    add("ceph", _ceph, "run `ceph` on the lab's cluster: lab ceph status, lab ceph -- -s").add_argument("arguments", nargs=argparse.REMAINDER)
+    writer = add("ceph-write", _ceph_write, "write checksummed objects into Ceph until SIGTERM or SIGINT, then report losses and stalls (rook/writer.py)")
+    writer.add_argument("--report", type=Path, required=True, help="file for the report, JSON")
     _add_disk(add("disk", None, "plug in a disk, or pull one out, while the machine runs"))
     _add_faults(add("fault", None, "make something go wrong, or right again"))
     return parser
@@ -172,6 +175,15 @@ def _status(options: argparse.Namespace) -> None:
         print(
             f"{machine['name']:8} {machine['address']:15} {machine['power']:6} {machine.get('boots', 0)!s:5} {machine['stage']:12} {machine['etcd']:18} {node}"
         )
+
+
+def _ceph(options: argparse.Namespace) -> None:
+    arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    sys.exit(ceph.run(_standing(options), arguments))
+
+
+def _ceph_write(options: argparse.Namespace) -> None:
+    ceph.write(_standing(options), options.report)
 
 
 def _power(options: argparse.Namespace) -> None:
