@@ -66,7 +66,6 @@ VARIANTS: Mapping[str, Variant] = {
             "trinode_acme_email": "admin@example.org",
             "istio_mode": "sidecar",
             "istio_gateway_address": "192.0.2.200",
-            "cloudnative_pg_barman": True,
             "cloudnative_pg_example": True,
             "redis_operator_example": True,
             "kyverno_policies_action": "Enforce",
