@@ -35,7 +35,8 @@ _CSI = definitions(
 )
 _BUCKETS = definitions("objectbucket.io", "ObjectBucketClaim/objectbucketclaims Ns v1alpha1*; ObjectBucket/objectbuckets Cl v1alpha1*")
 _ROOK = "/apis/ceph.rook.io/v1"
-_IMAGE = "quay.io/ceph/ceph:v20.2.4"
+# As roles/rook_ceph/defaults has it: the daemons, and the pods that verify.
+_IMAGE = "quay.io/ceph/ceph:v20.2.4-20260818"
 
 
 def _kept(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,11 +92,18 @@ def _rules() -> list[Rule]:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "<< .metadata.name >>"}, "data": place},
     ]
     ready = {"phase": phase, "observedGeneration": "<<: int .metadata.generation >>"}
-    simple = ("cephblockpools", "cephfilesystems", "cephfilesystemsubvolumegroups", "cephblockpoolradosnamespaces", "cephclients", "cephobjectstoreusers")
+    simple = ("cephblockpools", "cephfilesystems", "cephfilesystemsubvolumegroups", "cephblockpoolradosnamespaces", "cephclients")
+    keys = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "rook-ceph-object-user-<< .spec.store >>-<< .metadata.name >>"},
+        "stringData": {"AccessKey": "DOUBLE<< .metadata.name >>", "SecretKey": "<< .metadata.uid >>"},
+    }
     return [
         Rule(f"{_ROOK}/cephclusters", cluster, [*daemons, manager, password]),
         Rule(f"{_ROOK}/cephobjectstores", ready, [gateway, service]),
         *(Rule(f"{_ROOK}/{kind}", ready) for kind in simple),
+        Rule(f"{_ROOK}/cephobjectstoreusers", ready, [keys]),
         Rule("/apis/objectbucket.io/v1alpha1/objectbucketclaims", {"phase": "Bound"}, bucket),
     ]
 
@@ -215,7 +223,11 @@ metadata:
   annotations: {storageclass.kubernetes.io/is-default-class: {{ $class.isDefault | default false | quote }}}
 {{- $provisioners := dict "CephBlockPool" "rbd.csi.ceph.com" "CephFilesystem" "cephfs.csi.ceph.com" "CephObjectStore" "ceph.rook.io/bucket" }}
 provisioner: {{ $root.Release.Namespace }}.{{ get $provisioners $kind }}
-parameters: {{ toJson ($class.parameters | default dict) }}
+{{- $namespace := $root.Release.Namespace }}
+{{- $places := dict "CephBlockPool" (dict "clusterID" $namespace "pool" $item.name)
+  "CephFilesystem" (dict "clusterID" $namespace "fsName" $item.name "pool" (printf "%s-%s" $item.name ($class.pool | default "data0")))
+  "CephObjectStore" (dict "objectStoreName" $item.name "objectStoreNamespace" $namespace) }}
+parameters: {{ toJson (merge (dict) ($class.parameters | default dict) (get $places $kind)) }}
 reclaimPolicy: {{ $class.reclaimPolicy | default "Delete" }}
 volumeBindingMode: {{ $class.volumeBindingMode | default "Immediate" }}
 {{- if ne $kind "CephObjectStore" }}
@@ -235,6 +247,10 @@ metadata:
   name: {{ $class.name }}
   annotations: {snapshot.storage.kubernetes.io/is-default-class: {{ $class.isDefault | default false | quote }}}
 driver: {{ $root.Release.Namespace }}.{{ $kind }}.csi.ceph.com
+parameters:
+  clusterID: {{ $root.Release.Namespace }}
+  csi.storage.k8s.io/snapshotter-secret-name: rook-csi-{{ $kind }}-provisioner
+  csi.storage.k8s.io/snapshotter-secret-namespace: {{ $root.Release.Namespace }}
 deletionPolicy: {{ $class.deletionPolicy | default "Delete" }}
 {{- end }}
 {{- end }}
