@@ -53,7 +53,7 @@ def _postgres_rules() -> list[Rule]:
         "instances": "<<: int (at . `spec.instances` 1.0) >>",
         "readyInstances": "<<: if .ready >><< int (at . `spec.instances` 1.0) >><< else >>0<< end >>",
         "currentPrimary": "<< .metadata.name >>-0",
-        "conditions": [condition("Ready", "ready", "ClusterIsReady")],
+        "conditions": [condition("Ready", "ready", "ClusterIsReady"), condition("ContinuousArchiving", "ready", "ContinuousArchivingSuccess")],
     }
     services = [_service(f"<< .metadata.name >>-{role}", 5432) for role in ("rw", "ro", "r")]
     applied = {"applied": True, "observedGeneration": "<<: int .metadata.generation >>"}
@@ -121,11 +121,14 @@ def _barman(version: str) -> list[Part]:
         }
         for side in ("client", "server")
     ]
+    # As after a backup of a cluster that has the store's name. Nothing is backed up.
+    window = {"serverRecoveryWindow": {"<< .metadata.name >>": {"firstRecoverabilityPoint": "<< .metadata.creationTimestamp >>"}}}
     plugin = Program(
         FULLNAME,
         "ghcr.io/cloudnative-pg/plugin-barman-cloud:v0.13.0",
         [8080, 9090],
         slug="barman-cloud",
+        operator=Operator(rules=[Rule("/apis/barmancloud.cnpg.io/v1/objectstores", window)]),
         services={"barman-cloud": {9090: 9090}},
         extra=[issuer, *certificates],
         # As in life, it does not start before its certificates are there.
