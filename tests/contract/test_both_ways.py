@@ -65,6 +65,10 @@ CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadat
 
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "ceph_info": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_osds": [1]}, CHECK),
+    },
     "ceph_layout": {
         "planned": ({"machines": LAYOUT, "judged": False}, {}),
         "in check mode with what runs": ({"machines": LAYOUT, "judged": False, "objects": [CEPH_CLUSTER]}, CHECK),
@@ -101,7 +105,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
-        "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["ceph"]}, {}),
+        "Ceph cannot be asked": (
+            {"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["ceph"], "kubeconfig": "/nonexistent/kubeconfig", "ceph_without": [3], "timeout": 1},
+            {},
+        ),
+        "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["weather"]}, {}),
     },
     "helm_template": {
         "helm is missing": ({**CHART, "helm": "/nonexistent/helm"}, {}),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
+from ansible_collections.trinode.platform.plugins.module_utils.gate.ceph import summary
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, View
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
@@ -19,8 +20,8 @@ LOOK_SECONDS = 1.0
 Look = Callable[[], tuple[View, list[Finding]]]
 
 
-def wait_until_open(look: Look, *, stable_for: float, deadline: Deadline) -> View:
-    """Look again and again until nothing is wrong, and stays so for ``stable_for`` seconds; returns the last look.
+def wait_until_open(look: Look, *, stable_for: Callable[[View], float], deadline: Deadline) -> View:
+    """Look again and again until nothing is wrong, and stays so for as many seconds as ``stable_for`` says of the first such look; returns the last look.
 
     Raises DeadlineExceeded with every finding of the last look.
     """
@@ -36,12 +37,12 @@ def wait_until_open(look: Look, *, stable_for: float, deadline: Deadline) -> Vie
             if deadline.expired:
                 raise closed(findings, deadline)
         else:
-            held = held or Deadline(stable_for)
+            held = held or Deadline(stable_for(view))
             if held.expired:
                 return view
             if deadline.expired:
                 raise DeadlineExceeded(
-                    f"all checks pass, and did not for {stable_for:.0f} s within {deadline.seconds:.0f} s", where="gate", hint="Raise the timeout."
+                    f"all checks pass, and did not for {held.seconds:.0f} s within {deadline.seconds:.0f} s", where="gate", hint="Raise the timeout."
                 )
         deadline.pause(min(LOOK_SECONDS, held.remaining) if held else LOOK_SECONDS)
 
@@ -63,7 +64,7 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 
 def table(view: View) -> list[str]:
-    """What was seen, as lines of text: one per machine or node."""
+    """What was seen, as lines of text: one per machine or node, and one for Ceph."""
     nodes = {node.address: node for node in view.nodes}
     etcd = {member.address: member for member in view.etcd}
     rows = [("MACHINE", "ADDRESS", "TALOS", "STAGE", "ETCD", "NODE", "KUBERNETES")]
@@ -93,4 +94,7 @@ def table(view: View) -> list[str]:
                 node.version if node else "-",
             )
         )
-    return aligned(rows)
+    lines = aligned(rows) if len(rows) > 1 else []
+    if view.ceph_asked:
+        lines.append(f"Ceph cannot be read: {view.ceph_problem}" if view.ceph_problem else summary(view.ceph) if view.ceph else "Ceph does not run (yet)")
+    return lines

@@ -1,7 +1,7 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what the gate judges: machines and etcd through talosctl, nodes through the Kubernetes API, everything at once."""
+"""Reading what the gate judges: machines and etcd through talosctl, nodes and Ceph through the Kubernetes API, everything at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ansible_collections.trinode.platform.plugins.module_utils.ceph import observe as ceph_observe
+from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Ceph
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import MachineView, NodeView, View
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
@@ -27,7 +29,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Sources:
-    """Where to read: addresses of the machines and of the control planes, and the credentials for them. ``checks`` are the names of the checks."""
+    """Where to read: addresses of the machines and of the control planes, and the credentials for them. ``checks`` are the names of the checks.
+
+    ``planned_loss`` is the address of the machine that is about to go: Ceph is asked whether its OSDs may stop.
+    """
 
     checks: Sequence[str]
     machines: Sequence[str]
@@ -35,6 +40,7 @@ class Sources:
     talosctl: str
     talosconfig: str
     kubeconfig: str
+    planned_loss: str = ""
 
 
 def read(sources: Sources, deadline: Deadline) -> View:
@@ -43,8 +49,19 @@ def read(sources: Sources, deadline: Deadline) -> View:
     with ThreadPoolExecutor(max_workers=3) as pool:
         machines = pool.submit(_each, lambda address: _machine(sources, address, limit), sources.machines if "machines" in sources.checks else ())
         etcd = pool.submit(_each, lambda address: _etcd(sources, address, limit), sources.endpoints if "etcd" in sources.checks else ())
-        nodes, problem = _nodes(sources, limit) if "nodes" in sources.checks else ((), "")
-        return View(machines=machines.result(), etcd=etcd.result(), nodes=nodes, nodes_problem=problem)
+        cluster = _Cluster()
+        if {"nodes", "ceph"} & set(sources.checks):
+            cluster = _cluster(sources, limit)
+        return View(
+            machines=machines.result(),
+            etcd=etcd.result(),
+            nodes=cluster.nodes if "nodes" in sources.checks else (),
+            nodes_problem=cluster.nodes_problem if "nodes" in sources.checks else "",
+            ceph=cluster.ceph,
+            ceph_problem=cluster.ceph_problem,
+            ceph_asked="ceph" in sources.checks,
+            planned_loss=cluster.lost(sources.planned_loss),
+        )
 
 
 def _each(function: Callable[[T], R], items: Sequence[T]) -> tuple[R, ...]:
@@ -75,16 +92,50 @@ def _etcd(sources: Sources, address: str, deadline: Deadline) -> EtcdView:
         return EtcdView(address, problem=error.what)
 
 
-def _nodes(sources: Sources, deadline: Deadline) -> tuple[tuple[NodeView, ...], str]:
+@dataclass(frozen=True)
+class _Cluster:
+    """What the Kubernetes API tells."""
+
+    nodes: tuple[NodeView, ...] = ()
+    nodes_problem: str = ""
+    ceph: Ceph | None = None
+    ceph_problem: str = ""
+
+    def lost(self, address: str) -> str:
+        """The name of the node with this address."""
+        return next((view.name for view in self.nodes if address and view.address == address), "")
+
+
+def _cluster(sources: Sources, deadline: Deadline) -> _Cluster:
+    asks_ceph = "ceph" in sources.checks
     try:
         client: Client = connect(sources.kubeconfig, deadline=deadline)
+    except PlatformError as error:
+        return _Cluster(nodes_problem=error.what, ceph_problem=error.what if asks_ceph else "")
+    try:
         try:
             items, _version = client.list("/api/v1/nodes")
-        finally:
-            client.close()
-    except PlatformError as error:
-        return (), error.what
-    return tuple(sorted((node(item) for item in items), key=lambda view: view.name)), ""
+        except PlatformError as error:
+            return _Cluster(nodes_problem=error.what, ceph_problem=error.what if asks_ceph else "")
+        nodes = tuple(sorted((node(item) for item in items), key=lambda view: view.name))
+        if not asks_ceph:
+            return _Cluster(nodes)
+        try:
+            return _Cluster(nodes, ceph=_ceph(client, sources, nodes, deadline))
+        except PlatformError as error:
+            return _Cluster(nodes, ceph_problem=str(error).rstrip("."))
+    finally:
+        client.close()
+
+
+def _ceph(client: Client, sources: Sources, nodes: Sequence[NodeView], deadline: Deadline) -> Ceph | None:
+    cluster = ceph_observe.find(client, deadline)
+    if cluster is None:
+        return None
+    host = _Cluster(tuple(nodes)).lost(sources.planned_loss)
+    if sources.planned_loss and not host:
+        raise InputError(f"no node has the address {sources.planned_loss}, so that Ceph cannot be asked whether it may go")
+    return ceph_observe.observe(client, cluster, deadline, host=host)
 
 
 def node(item: dict[str, object]) -> NodeView:

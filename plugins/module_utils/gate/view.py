@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Ceph
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import ServiceState
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState
@@ -53,9 +54,16 @@ class NodeView:
 
 @dataclass(frozen=True)
 class View:
-    """One look at everything that was asked for. A part that was not asked for is empty."""
+    """One look at everything that was asked for. A part that was not asked for is empty.
+
+    ``ceph`` is None also where none runs. ``planned_loss`` is the name of the node that is about to go.
+    """
 
     machines: tuple[MachineView, ...] = ()
     etcd: tuple[EtcdView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     nodes_problem: str = ""
+    ceph: Ceph | None = None
+    ceph_problem: str = ""
+    ceph_asked: bool = False
+    planned_loss: str = ""

@@ -133,6 +133,12 @@ def share(value: float) -> Problem | None:
     return Problem(f"{value!r} is not a share", "Write a number between 0 and 1, such as 0.5 for half of the certificate's life.")
 
 
+def gate_check(value: str) -> Problem | None:
+    """One of the gate's checks."""
+    checks = ("machines", "etcd", "nodes", "ceph")
+    return None if value in checks else Problem(f"{value!r} is no check of the gate", f"Use {', '.join(checks)}.")
+
+
 def not_empty(value: Any) -> Problem | None:
     if value:
         return None

@@ -148,6 +148,15 @@ _CLUSTER = (
     _cluster("machine_timeout", "int", 600, "Seconds that one machine may take for one step, such as installing and booting.", constraint=constraints.positive),
     _cluster("cluster_timeout", "int", 900, "Seconds that the cluster may take to become healthy.", constraint=constraints.positive),
     _cluster("allow_reboot", "bool", False, "Whether a changed machine config may reboot machines, one at a time between two gates."),
+    _cluster(
+        "gate_checks",
+        "list",
+        ["machines", "etcd", "nodes", "ceph"],
+        "What has to be well before and after a machine is disrupted. Ceph is asked only where it runs.",
+        elements="str",
+        element_constraint=constraints.gate_check,
+    ),
+    _cluster("gate_ceph_allowed", "list", [], "Names of Ceph's health checks that may warn all the same, such as MON_DISK_LOW.", elements="str"),
     _cluster("renew_below", "float", 0.5, "Client certificates are renewed when less than this share of their life is left.", constraint=constraints.share),
     Setting(
         "trinode_in_process", "bool", "anywhere", True, "Whether this collection's modules run inside the Ansible worker (fast), or as ordinary modules do."

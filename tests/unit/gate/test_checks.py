@@ -121,13 +121,13 @@ def test_the_gate_opens_when_findings_go_and_stay_away() -> None:
         seen.append(1)
         return View(), next(looks, [])
 
-    wait_until_open(look, stable_for=0.05, deadline=Deadline(30))
+    wait_until_open(look, stable_for=lambda _view: 0.05, deadline=Deadline(30))
     assert len(seen) >= 5, "a finding in between must start the time anew"
 
 
 def test_a_gate_that_stays_closed_says_why() -> None:
     with pytest.raises(DeadlineExceeded, match="no leader") as caught:
-        wait_until_open(lambda: (View(), [FINDING]), stable_for=0, deadline=Deadline(0.05))
+        wait_until_open(lambda: (View(), [FINDING]), stable_for=lambda _view: 0.0, deadline=Deadline(0.05))
     assert caught.value.details["findings"] == [FINDING.as_values()]
 
 
