@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ansible_collections.trinode.platform.plugins.module_utils.compatibility import rules
@@ -14,6 +15,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.compatibility.ver
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Entry, Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values
+
+_DATE = re.compile(r"\d{8}")
 
 
 def check_versions(inventory: Inventory, cluster: Values) -> Iterator[Finding]:
@@ -39,6 +42,7 @@ def check_versions(inventory: Inventory, cluster: Values) -> Iterator[Finding]:
     if talos and contract:
         yield from about("trinode_talos_contract", rules.contract(contract, talos))
     yield from _components(inventory, others)
+    yield from _ceph_image(inventory)
 
 
 def _components(inventory: Inventory, others: dict[str, Version]) -> Iterator[Finding]:
@@ -54,6 +58,21 @@ def _components(inventory: Inventory, others: dict[str, Version]) -> Iterator[Fi
         else:
             objection = rules.denied(product, version) or rules.unsupported(product, version, others)
         if objection:
+            yield Finding(objection.what, objection.hint, entry.origin or component.origin, (component.name,), name)
+
+
+def _ceph_image(inventory: Inventory) -> Iterator[Finding]:
+    """The tag of Ceph's image: one that always names the same image, and none that is known to be bad."""
+    name = "rook_ceph_image_tag"
+    for component in inventory.components:
+        entry = component.variables.get(name)
+        if component.name != "rook_ceph" or entry is None or not entry.readable or not entry.value:
+            continue
+        version = Version.parse(str(entry.value))
+        if version is None or not _DATE.fullmatch(version.suffix):
+            hint = "Write it with its date, such as v20.2.4-20260818: what a shorter tag names is replaced now and then."
+            yield Finding(f"{entry.value!r} is no whole tag of Ceph's image", hint, entry.origin or component.origin, (component.name,), name)
+        elif objection := rules.denied("ceph", version):
             yield Finding(objection.what, objection.hint, entry.origin or component.origin, (component.name,), name)
 
 
