@@ -23,8 +23,8 @@ DAEMON_SECONDS = 60.0
 STOP_SECONDS = 30.0
 PROGRAMS = {"dockerd": "docker.io", "docker": "docker.io", "containerd": "containerd", "runc": "runc", "iptables": "iptables"}
 
-# As in the lab's machines: what stands before runc where root lacks CAP_SYS_RESOURCE.
-RUNTIME = Tool("kind_runtime", "runc_wrap", {"runtime": "."}, {"main.runc": "/usr/sbin/runc"})
+# As in the lab's machines: what stands before runc where root lacks CAP_SYS_RESOURCE. With real charts it asks the API server of its control plane.
+RUNTIME = Tool("kind_runtime", "runc_wrap", {"runtime": "."}, {"main.runc": "/usr/sbin/runc", "main.server": "https://127.0.0.1:6443"})
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ import (
 const (
 	stub    = "/usr/local/bin/stub"
 	kubelet = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-	server  = "https://127.0.0.1:7445" // KubePrism
 	host    = "/.lab/host/usr"
 )
+
+// server is KubePrism; a build may set another (-ldflags "-X main.server=...").
+var server = "https://127.0.0.1:7445"
 
 // verbs of the stub (stub/main.go).
 var verbs = []string{"pause", "cni", "operator", "metrics", "gateway", "job", "stand-in", "accepted", "serve"}
