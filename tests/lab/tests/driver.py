@@ -112,13 +112,15 @@ class Lab:
         }
 
     def inventory(self, components: Sequence[str] | None = NETWORK_ONLY) -> Path:
-        """``inventory/lab`` with these components only; None means all of them."""
+        """``inventory/lab`` with the lab's machines and these components only; None means all components."""
         if components is None:
             return INVENTORY
         directory = self.state / "inventory"
         directory.mkdir(exist_ok=True)
         hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
-        hosts["all"]["children"]["components"]["hosts"] = dict.fromkeys(components)
+        groups = hosts["all"]["children"]
+        groups["components"]["hosts"] = dict.fromkeys(components)
+        groups["machines"]["hosts"] = dict(list(groups["machines"]["hosts"].items())[: self.machines])
         (directory / "hosts.yml").write_text(yaml.safe_dump(hosts))
         if not (directory / "group_vars").exists():
             (directory / "group_vars").symlink_to(INVENTORY / "group_vars")
@@ -142,6 +144,12 @@ class Lab:
             )
             seconds = time.monotonic() - started
             return PlaybookRun(run.rc, run.stdout.read(), seconds, dict(run.stats or {}))
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl printed, with this lab's cluster."""
+        program = Path(self.command("bin").strip()) / "kubectl"
+        argv = [str(program), "--kubeconfig", str(self.state / "cluster" / "kubeconfig"), *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
 
     def killed_playbook(self, playbook: str, after: float) -> None:
         """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""

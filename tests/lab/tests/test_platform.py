@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 
 import pytest
 from driver import INVENTORY, Lab, PlaybookRun
@@ -32,22 +30,11 @@ def changed(run: PlaybookRun) -> dict[str, int]:
     return {host: count for host, count in run.stats.get("changed", {}).items() if count}
 
 
-def kubectl(lab: Lab, *arguments: str) -> str:
-    programs = lab.command("bin").strip()
-    return subprocess.run(
-        [os.path.join(programs, "kubectl"), "--kubeconfig", str(lab.state / "cluster" / "kubeconfig"), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
-
-
 def test_the_first_run_installs_and_verifies_every_component(lab: Lab, installed: PlaybookRun) -> None:
     assert installed.returncode == 0, installed.output
     for component in COMPONENTS:
         assert re.search(rf"\b{component} +ready +\d+ s", installed.output), component
-    parents = json.loads(kubectl(lab, "-n", "kube-system", "get", "configmaps", "-l", "trinode.dev/component", "-o", "json"))["items"]
+    parents = json.loads(lab.kubectl("-n", "kube-system", "get", "configmaps", "-l", "trinode.dev/component", "-o", "json"))["items"]
     assert {item["metadata"]["labels"]["trinode.dev/component"] for item in parents} == set(COMPONENTS)
 
 
@@ -102,14 +89,14 @@ def test_an_upgrade_changes_its_component_only_and_the_diff_shows_what(lab: Lab,
     done = platform(lab, cert_manager_version="v1.21.0")
     assert done.returncode == 0, done.output
     assert set(changed(done)) == {"cert_manager"}
-    image = kubectl(lab, "-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+    image = lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
     assert image.endswith(":v1.21.0")
     assert set(changed(platform(lab))) == {"cert_manager"}, "the way back"
 
 
 def test_drift_is_healed(lab: Lab, installed: PlaybookRun) -> None:
-    kubectl(lab, "-n", "cert-manager", "scale", "deployment", "cert-manager", "--replicas=1")
-    kubectl(lab, "-n", "cert-manager", "delete", "service", "cert-manager-webhook")
+    lab.kubectl("-n", "cert-manager", "scale", "deployment", "cert-manager", "--replicas=1")
+    lab.kubectl("-n", "cert-manager", "delete", "service", "cert-manager-webhook")
     assert set(changed(platform(lab, "--check"))) == {"cert_manager"}
     assert set(changed(platform(lab))) == {"cert_manager"}
     assert changed(platform(lab)) == {}
@@ -129,14 +116,14 @@ def test_what_others_need_is_not_removed(lab: Lab, installed: PlaybookRun) -> No
     refused = platform(lab, "--limit cert_manager", component_state="absent")
     assert refused.returncode != 0
     assert re.search(r"istio", refused.output)
-    assert kubectl(lab, "-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "name")
+    assert lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "name")
 
 
 def test_a_component_is_removed_cleanly_and_comes_back(lab: Lab, installed: PlaybookRun) -> None:
     removed = platform(lab, "--limit kyverno", component_state="absent")
     assert removed.returncode == 0, removed.output
-    assert kubectl(lab, "get", "deployments", "--all-namespaces", "-l", "app.kubernetes.io/part-of=kyverno", "-o", "name") == ""
-    webhooks = kubectl(lab, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "name")
+    assert lab.kubectl("get", "deployments", "--all-namespaces", "-l", "app.kubernetes.io/part-of=kyverno", "-o", "name") == ""
+    webhooks = lab.kubectl("get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "name")
     assert "kyverno" not in webhooks
     again = platform(lab, "--limit kyverno", component_state="absent")
     assert again.returncode == 0, again.output
