@@ -85,11 +85,11 @@ class Quorum:
             log("no machine is there for a monitor")
             return False
         self._publish(keys)
+        if context.ceph is None:
+            context.ceph = Monitors(self._configuration(), keys["ceph-secret"])
         for name, place in sorted(self.endpoints.items()):
             self._monitor(name, place)
         context.apply(pods.budget("rook-ceph-mon-pdb", {"app": "rook-ceph-mon"}, 1))
-        if context.ceph is None:
-            context.ceph = Monitors(self._configuration(), keys["ceph-secret"])
         try:
             status: Any = context.ceph("quorum_status")
         except CephError as error:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import http.client
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from budgets import Budgets
 from clients import Clients
@@ -50,11 +53,17 @@ class Operator:
             return
         ready = self.storage.reconcile(nodes)
         deployments = self.context.deployments("rook-ceph-osd")
-        if ready:
-            for part in self.parts:
-                part.reconcile()
-        self.budgets.reconcile(nodes, deployments)
-        self.status.observe(ready, deployments)
+        steps = [partial(self.budgets.reconcile, nodes, deployments), *(part.reconcile for part in self.parts if ready)]
+        for step in (*steps, partial(self.status.observe, ready, deployments)):
+            guarded(step)
+
+
+def guarded(step: Callable[[], None]) -> None:
+    """What fails is tried again in the next round, and holds up nothing else."""
+    try:
+        step()
+    except (KubeError, CephError, OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        log(f"{type(error).__name__}: {error}")
 
 
 def silent(kube: Kube) -> bool:
@@ -67,29 +76,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     serve()
     kube = Kube()
-    operator: Operator | None = None
+    operators: dict[str, Operator] = {}
     while True:
         started = time.monotonic()
-        try:
-            operator = None if silent(kube) else _current(kube, operator)
-            if operator is not None:
-                operator.reconcile()
-        except (KubeError, CephError, OSError, http.client.HTTPException) as error:
-            log(f"{type(error).__name__}: {error}")
+        guarded(partial(_round, kube, operators))
         time.sleep(max(0.2, _SECONDS - (time.monotonic() - started)))
 
 
-def _current(kube: Kube, operator: Operator | None) -> Operator | None:
-    """The operator of the CephCluster that is there now: the same as before, or a new one."""
+def _round(kube: Kube, operators: dict[str, Operator]) -> None:
+    """One look at the CephCluster, by the operator of the same one as before, or a new one. ``operators`` has one at most, by uid."""
     found = [item for item in kube.list("CephCluster") if "deletionTimestamp" not in item["metadata"]]
-    if not found or fault(found[0]) == "silent":
-        return None
-    item = found[0]
-    if operator is None or operator.context.item["metadata"]["uid"] != item["metadata"]["uid"]:
+    if not found or silent(kube) or fault(found[0]) == "silent":
+        return
+    item, uid = found[0], found[0]["metadata"]["uid"]
+    if uid not in operators:
         log(f"CephCluster {item['metadata']['name']}")
-        operator = Operator(kube, Context(kube, item))
-    operator.context.item = item
-    return operator
+        operators.clear()
+        operators[uid] = Operator(kube, Context(kube, item))
+    operators[uid].context.item = item
+    operators[uid].reconcile()
 
 
 if __name__ == "__main__":
