@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import rados  # type: ignore[import-not-found]
-
 _SECONDS = 15
 
 
@@ -65,6 +63,8 @@ class Monitors:
             self._cluster = None
 
     def _connected(self) -> Any:
+        import rados  # type: ignore[import-not-found]  # of Ceph's packages, which what else is in here does not need
+
         if self._cluster is None:
             cluster = rados.Rados(conffile=str(self._path), rados_id="admin", conf={"client_mount_timeout": str(_SECONDS)})
             try:

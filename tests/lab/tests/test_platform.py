@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import ceph
 import pytest
 from driver import INVENTORY, Lab, PlaybookRun
 from yaml import safe_load
@@ -131,3 +132,58 @@ def test_a_component_is_removed_cleanly_and_comes_back(lab: Lab, installed: Play
     back = platform(lab, "--limit kyverno")
     assert back.returncode == 0, back.output
     assert changed(platform(lab, "--limit kyverno")) == {}
+
+
+def test_ceph_is_real_and_has_the_disks_of_the_inventory(lab: Lab, installed: PlaybookRun) -> None:
+    ceph.needed(lab)
+    ceph.wait(lambda: ceph.ask(lab, "health")["status"] == "HEALTH_OK", 120, "HEALTH_OK")
+    assert ceph.healthy(lab)
+    wanted = {(f"m{machine}", f"{lab.name}-m{machine}-osd{disk}".upper()) for machine in (1, 2, 3) for disk in (1, 2)}
+    deployments = json.loads(lab.kubectl("-n", "rook-ceph", "get", "deployments", "-l", "app=rook-ceph-osd", "-o", "json"))["items"]
+    disks = {}
+    for item in deployments:
+        variables = {entry["name"]: entry.get("value") for entry in item["spec"]["template"]["spec"]["containers"][0]["env"]}
+        disks[int(item["metadata"]["labels"]["ceph-osd-id"])] = variables["ROOK_BLOCK_PATH"].rpartition("_")[2]
+    nodes = {node["id"]: node for node in ceph.ask(lab, "osd", "tree")["nodes"]}
+    hosts = [node for node in nodes.values() if node["type"] == "host"]
+    assert {(host["name"], disks[osd]) for host in hosts for osd in host["children"]} == wanted
+    assert {node["device_class"] for node in nodes.values() if node["type"] == "osd"} == {"ssd"}
+
+
+def test_ceph_outlives_a_power_cut_without_losing_a_write(lab: Lab, installed: PlaybookRun) -> None:
+    ceph.needed(lab)
+    with ceph.writing(lab) as report:
+        lab.command("fault", "power-cut", "m3")
+        ceph.wait(lambda: ceph.ask(lab, "status")["osdmap"]["num_up_osds"] == 4, 120, "Ceph sees that the OSDs of m3 are down")
+        lab.command("power", "on", "m3")
+        ceph.wait(lambda: ceph.healthy(lab), 300, "all OSDs are back, all placement groups clean")
+    assert report["lost"] == []
+    assert report["errors"] == []
+    assert report["short"] == [], "there were never fewer than two copies"
+    assert report["most_down"] == 2
+    assert report["writes"] > 50
+
+
+def test_a_drained_machine_is_out_alone_and_keeps_its_data(lab: Lab, installed: PlaybookRun) -> None:
+    """What Rook's double does to budgets and flags, as Rook: the gate relies on it."""
+    ceph.needed(lab)
+
+    def budgets() -> dict[str, int]:
+        items = json.loads(lab.kubectl("-n", "rook-ceph", "get", "poddisruptionbudgets", "-o", "json"))["items"]
+        return {item["metadata"]["name"]: item["spec"]["maxUnavailable"] for item in items if item["metadata"]["name"].startswith("rook-ceph-osd")}
+
+    ceph.wait(lambda: ceph.healthy(lab) and budgets() == {"rook-ceph-osd": 1}, 120, "one OSD at a time")
+    with ceph.writing(lab) as report:
+        lab.kubectl("cordon", "m2")
+        try:
+            lab.kubectl("-n", "rook-ceph", "delete", "pods", "-l", "app=rook-ceph-osd,topology-location-host=m2", "--wait=false")
+            others = {"rook-ceph-osd-host-m1": 0, "rook-ceph-osd-host-m3": 0}
+            ceph.wait(lambda: budgets() == others, 60, "no OSD of another machine may go")
+            ceph.wait(lambda: ceph.ask(lab, "osd", "dump")["crush_node_flags"] == {"m2": ["noout"]}, 60, "nothing of m2 is marked out")
+        finally:
+            lab.kubectl("uncordon", "m2")
+        ceph.wait(lambda: ceph.healthy(lab), 240, "the OSDs are back")
+        ceph.wait(lambda: budgets() == {"rook-ceph-osd": 1}, 60, "one OSD at a time again")
+        ceph.wait(lambda: ceph.ask(lab, "osd", "dump")["crush_node_flags"] == {}, 60, "noout is gone")
+    assert report["lost"] == []
+    assert report["short"] == []
