@@ -29,23 +29,24 @@ LOSS = {"draining-failure-domain": "m2", "set-no-out": "", "draining-failure-dom
 
 
 @pytest.mark.parametrize(
-    ("state", "down", "cordoned", "clean", "now", "expected"),
+    ("state", "hosts", "clean", "now", "expected"),
     [
-        pytest.param({}, [], set(), True, 100, QUIET, id="nothing is wrong"),
-        pytest.param({}, ["m2"], {"m2"}, False, 100, DRAIN, id="a drain"),
-        pytest.param({}, ["m2"], set(), False, 100, LOSS, id="a loss, without a drain"),
-        pytest.param({}, ["m1", "m2"], {"m2"}, False, 100, DRAIN, id="the drained one before the lost one"),
-        pytest.param(DRAIN, ["m2"], {"m2"}, True, 130, DRAIN, id="clean too soon after a drain is not believed"),
-        pytest.param(DRAIN, ["m2"], {"m2"}, True, 161, QUIET, id="clean for good: the OSDs are replaced"),
-        pytest.param(DRAIN, [], set(), False, 130, DRAIN, id="OSDs are back, their data is not"),
-        pytest.param(DRAIN, [], set(), True, 130, QUIET, id="all is back"),
-        pytest.param(DRAIN, ["m2", "m3"], {"m2"}, False, 130, DRAIN, id="another is lost during a drain"),
-        pytest.param({}, [], set(), False, 100, QUIET, id="not clean for another reason"),
+        pytest.param({}, ([], set()), True, 100, QUIET, id="nothing is wrong"),
+        pytest.param({}, (["m2"], {"m2"}), False, 100, DRAIN, id="a drain"),
+        pytest.param({}, (["m2"], set()), False, 100, LOSS, id="a loss, without a drain"),
+        pytest.param({}, (["m1", "m2"], {"m2"}), False, 100, DRAIN, id="the drained one before the lost one"),
+        pytest.param(DRAIN, (["m2"], {"m2"}), True, 130, DRAIN, id="clean too soon after a drain is not believed"),
+        pytest.param(DRAIN, (["m2"], {"m2"}), True, 161, QUIET, id="clean for good: the OSDs are replaced"),
+        pytest.param(DRAIN, ([], set()), False, 130, DRAIN, id="OSDs are back, their data is not"),
+        pytest.param(DRAIN, ([], set()), True, 130, QUIET, id="all is back"),
+        pytest.param(DRAIN, (["m2", "m3"], {"m2"}), False, 130, DRAIN, id="another is lost during a drain"),
+        pytest.param({}, ([], set()), False, 100, QUIET, id="not clean for another reason"),
     ],
 )
-def test_which_machine_may_go_down(state: dict[str, str], down: list[str], cordoned: set[str], clean: bool, now: float, expected: dict[str, str]) -> None:
+def test_which_machine_may_go_down(state: dict[str, str], hosts: tuple[list[str], set[str]], clean: bool, now: float, expected: dict[str, str]) -> None:
     from budgets import decide
 
+    down, cordoned = hosts
     assert decide(dict(state), down, cordoned, clean=clean, now=now) == expected
 
 
