@@ -15,7 +15,7 @@ from doubles import Double, Object, Part
 from programs import ALL_RIGHTS, NAMESPACE, Operator, Program, Rule, child, parts
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rook"))
-from pods import host_volumes
+from pods import ELSEWHERE, host_volumes
 
 _CEPH = definitions(
     "ceph.rook.io",
@@ -114,7 +114,7 @@ def _with_ceph(command: Sequence[str], *, operator: bool = False) -> dict[str, A
     fields = {"NODE_NAME": "spec.nodeName", "POD_NAME": "metadata.name"}
     environment = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
     run = {"command": list(command), "volumeMounts": mounts, "securityContext": {"runAsUser": 0, "privileged": True}}
-    return {"pod": {"volumes": volumes}, "container": run, "environment": environment}
+    return {"pod": {"volumes": volumes, "tolerations": [ELSEWHERE]}, "container": run, "environment": environment}
 
 
 def _operator(version: str, ceph: bool = False) -> list[Part]:

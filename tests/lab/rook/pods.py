@@ -15,6 +15,8 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ld.so.
 # A name for each, with its place in a machine and in a pod.
 PLACES = (*((name.replace("/", "-").replace(".", "-"), f"{PLACE}/host/{name}", f"/{name}") for name in _SYSTEM), ("rook", f"{PLACE}/rook", "/rook"))
 # Only one of these runs a machine's programs; the lab's two cores are for them all.
+# Of what need not run on one machine: it is made anew elsewhere soon after its machine is gone, as Rook has it.
+ELSEWHERE = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
 REQUESTS = {"requests": {"cpu": "5m", "memory": "16Mi"}}
 
 
@@ -91,7 +93,9 @@ def pod(
         "containers": [container, *more],
         "volumes": volumes,
     }
-    if node:
+    if not node:
+        spec["tolerations"] = [ELSEWHERE]
+    else:
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
     if apart:
         term = {"labelSelector": {"matchLabels": dict(apart)}, "topologyKey": "kubernetes.io/hostname"}

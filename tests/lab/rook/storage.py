@@ -13,27 +13,28 @@ from monitors import CephError, Monitors
 
 
 class Storage:
-    """The OSDs that are to run: by id, ``{"node", "uuid", "disk", "device"}``."""
+    """The OSDs that are on the machines' disks, by UUID: ``{"osd", "node", "device"}``. One whose number Ceph has given to another, or to none, is not run."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.osds: dict[int, dict[str, str]] = {}
+        self.osds: dict[str, dict[str, str]] = {}
         self.refused: list[str] = []
         self._prepared: dict[str, str] = {}  # by node: what was prepared since this program started
 
     def reconcile(self, nodes: list[Object]) -> bool:
         """Whether every machine's disks have been looked at and all OSDs have their pods."""
-        hostnames = {node["metadata"]["labels"]["kubernetes.io/hostname"] for node in nodes}
+        # One that cannot run the Job has its turn later.
+        hostnames = {node["metadata"]["labels"]["kubernetes.io/hostname"] for node in nodes if _usable(node)}
         done = True
         for node, wanted in self._wanted(hostnames).items():
             text = json.dumps(wanted, sort_keys=True)
             if self._prepared.get(node) == text:
                 continue
             done = self._prepare(node, wanted, text) and done
-        known = {osd["osd"] for osd in self.context.monitors()("osd dump")["osds"]}
-        for number, osd in sorted(self.osds.items()):
-            if number in known:
-                self._run(number, osd)
+        for known in self.context.monitors()("osd dump")["osds"]:
+            osd = self.osds.get(known["uuid"])
+            if osd is not None and osd["osd"] == str(known["osd"]):
+                self._run(known["osd"], known["uuid"], osd)
         return done
 
     def _wanted(self, hostnames: set[str]) -> dict[str, Object]:
@@ -65,7 +66,7 @@ class Storage:
                 self.refused.append(f"{node}: {entry['device']}: {entry['refused']}")
                 log(f"osd: {self.refused[-1]}")
             else:
-                self.osds[int(entry["osd"])] = {"node": node, "uuid": entry["uuid"], "disk": entry["disk"], "device": entry["device"]}
+                self.osds[entry["uuid"]] = {"osd": str(entry["osd"]), "node": node, "device": entry["device"]}
         self._prepared[node] = text
         return True
 
@@ -85,7 +86,7 @@ class Storage:
         template = {"metadata": {"labels": labels}, "spec": spec}
         self.context.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"backoffLimit": 6, "template": template}})
 
-    def _run(self, number: int, osd: dict[str, str]) -> None:
+    def _run(self, number: int, uuid: str, osd: dict[str, str]) -> None:
         context, node = self.context, osd["node"]
         labels = context.labels("rook-ceph-osd", **{"ceph-osd-id": str(number), "ceph_daemon_id": str(number), "osd": str(number)})
         labels |= {"failure-domain": node, "topology-location-host": node, "topology-location-root": "default"}
@@ -93,11 +94,11 @@ class Storage:
         spec = pods.pod(
             "osd",
             context.image,
-            ["python3", "-u", "/rook/osd.py", str(number), osd["uuid"]],
+            ["python3", "-u", "/rook/osd.py", str(number), uuid],
             keyring="rook-ceph-admin-keyring",
             node=node,
             machine=True,
-            environment={"ROOK_OSD_ID": str(number), "ROOK_OSD_UUID": osd["uuid"], "ROOK_BLOCK_PATH": osd["device"], "ROOK_CV_MODE": "raw"},
+            environment={"ROOK_OSD_ID": str(number), "ROOK_OSD_UUID": uuid, "ROOK_BLOCK_PATH": osd["device"], "ROOK_CV_MODE": "raw"},
             probes={"startupProbe": probe},
         )
         context.roll(pods.deployment(f"rook-ceph-osd-{number}", labels, spec), safe=lambda: self._may_stop(number))
@@ -110,6 +111,11 @@ class Storage:
         except CephError:
             return False
         return clean(ceph)
+
+
+def _usable(node: Object) -> bool:
+    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"].get("conditions", ()))
+    return ready and not node["spec"].get("unschedulable")
 
 
 def clean(ceph: Monitors) -> bool:
