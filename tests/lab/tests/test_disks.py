@@ -187,8 +187,8 @@ def test_other_foreign_contents_are_refused(disks: Disks) -> None:
     before = disks.fingerprints()
     found = disks.refusals(m1={"osd_disks": [{"serial": disks.serial(name)} for name in ("OSD1", "OSD2", "NVME1")]})
     assert len(found) == 3
-    for text, refusal in zip(("an encrypted volume (LUKS)", "swap space (swap «home»)", "a filesystem (xfs «home»)"), found, strict=True):
-        assert f"it is not empty: it holds {text}" in refusal
+    for text in ("an encrypted volume (LUKS)", "swap space (swap «home»)", "a filesystem (xfs «home»)"):
+        assert any(f"it is not empty: it holds {text}" in refusal for refusal in found), found
     assert disks.fingerprints() == before
 
 
