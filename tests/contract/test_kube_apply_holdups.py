@@ -212,17 +212,17 @@ def test_a_kind_that_never_comes_is_named_at_the_deadline(kubeconfig: Path, name
 
 def test_nothing_waits_for_a_definition_that_it_does_not_need(client: kube_client.Client, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's list lacks the new kind until the ConfigMap is there: whoever waited for the list would wait for ever."""
-    original = served.discover
+    original = served.group_version
 
-    def discover(asked: kube_client.Client) -> Any:
-        resources = original(asked)
+    def group_version(*asked: Any) -> Any:
+        resources = original(*asked)
         try:
             client.get(f"/api/v1/namespaces/{namespace}/configmaps/free")
         except PlatformError:
-            return {kind: resource for kind, resource in resources.items() if kind[1] != "Pinion"}
+            return {kind: resource for kind, resource in resources.items() if kind != "Pinion"}
         return resources
 
-    monkeypatch.setattr(served, "discover", discover)
+    monkeypatch.setattr(served, "group_version", group_version)
     item = {"apiVersion": "example.org/v1", "kind": "Pinion", "metadata": {"name": "first"}, "spec": {"size": 3}}
     results = engine.apply(client, [renamed("pinion"), item, config_map("free")], Request(namespace=namespace, wait=False), Deadline(20))
     assert [result.action for result in results] == ["created"] * 3

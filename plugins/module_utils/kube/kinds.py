@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError
-from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
-from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource
-from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
+from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resource, group_version
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 _LOOK_SECONDS = 0.5
@@ -27,7 +25,7 @@ class Kinds:
     def find(self, api_version: str, kind: str) -> Resource | None:
         """The resource, or None where the server does not serve it now."""
         if kind not in self._read.get(api_version, {}):
-            self._read[api_version] = self._group_version(api_version)
+            self._read[api_version] = group_version(self._client, api_version, self._deadline)
         return self._read[api_version].get(kind)
 
     def require(self, api_version: str, kind: str) -> Resource:
@@ -57,17 +55,3 @@ class Kinds:
                 said = True
             self._deadline.pause(_LOOK_SECONDS)
         return found
-
-    def _group_version(self, api_version: str) -> dict[str, Resource]:
-        path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        try:
-            listing = retried(lambda: self._client.get(path, deadline=self._deadline), self._deadline, self._client.server)
-        except ApiError as error:
-            if error.not_found:
-                return {}
-            raise
-        return {
-            item["kind"]: Resource(api_version, item["kind"], item["name"], bool(item.get("namespaced")))
-            for item in listing.get("resources") or []
-            if "/" not in item["name"]
-        }

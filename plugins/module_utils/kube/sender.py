@@ -75,8 +75,8 @@ class Sender:
         if self._request.dry_run:
             params["dryRun"] = "All"
 
-        # Each API server makes what it needs to serve a custom kind at the first request for it, which is dear, and all compete to establish a definition.
-        affinity = wanted.key.kind if wanted.key.kind == DEFINITION or wanted.kind in self._new_kinds else ""
+        # Each API server makes what it needs to serve a custom kind at the first request for it, which is dear.
+        affinity = wanted.key.api_version if wanted.kind in self._new_kinds else ""
 
         def ask() -> Object:
             accept = _METADATA if short else "application/json"

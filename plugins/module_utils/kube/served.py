@@ -1,12 +1,16 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting until kinds are served. An API server's listing of kinds cannot be watched: it is small, and asked again and again while something is missing."""
+"""Waiting until kinds are served.
+
+Whether they are is read from the small documents of their groups' versions, again and again while something is missing. Nothing better can be watched:
+every event of a definition carries all of it, a hundred kilobytes several times over, and the whole listing of kinds is made anew for each.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -14,24 +18,21 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Dea
 from ansible_collections.trinode.platform.plugins.module_utils.kube import readiness
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
-from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources, discover
-from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
+from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources, group_version
 from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import Kind
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 
 _LOOK_SECONDS = 0.1
-_LOOK_SECONDS_EACH = 0.005
 _LONGEST_LOOK_SECONDS = 0.5
-# A definition that is not served after this long may have been refused: its conditions tell.
+# When no kind has come for this long, a definition may have been refused: its conditions tell.
 _DOUBT_SECONDS = 3.0
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @dataclass(frozen=True)
 class Served:
-    """These kinds are served now; ``resources`` is the whole listing that shows it."""
+    """These kinds are served now."""
 
-    kinds: tuple[Kind, ...]
     resources: Resources
 
 
@@ -43,12 +44,6 @@ class Unserved:
     error: PlatformError
 
 
-@dataclass
-class _Wish:
-    definition: str
-    asked: float
-
-
 class Prober:
     """Looks for kinds in a thread of its own, and gives news of each once. Other threads add kinds."""
 
@@ -57,14 +52,14 @@ class Prober:
         self._tell = tell
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._wishes: dict[Kind, _Wish] = {}
+        self._wishes: dict[Kind, str] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def look_for(self, kinds: Iterable[Kind], definition: str) -> None:
-        """Look for kinds that the CustomResourceDefinition of this name brings."""
+    def look_for(self, kinds: Mapping[Kind, str]) -> None:
+        """Look for kinds, each with the name of the CustomResourceDefinition that brings it."""
         with self._lock:
-            self._wishes.update({kind: _Wish(definition, self._deadline.elapsed) for kind in kinds})
+            self._wishes.update(kinds)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="served kinds", daemon=True)
             self._thread.start()
@@ -75,57 +70,59 @@ class Prober:
             self._thread.join()
 
     def _run(self) -> None:
-        pause, shown = _LOOK_SECONDS, 0
+        pause, shown, news = _LOOK_SECONDS, 0, self._deadline.elapsed
         while not self._stopped.wait(pause):
             with self._lock:
                 wishes = dict(self._wishes)
             if not wishes:
+                news = self._deadline.elapsed
                 continue
             try:
-                found, left = self._look(wishes)
+                found = self._look(wishes)
+                if found:
+                    news, pause = self._deadline.elapsed, _LOOK_SECONDS
+                elif self._deadline.elapsed - news > _DOUBT_SECONDS:
+                    self._doubt(*next(iter(wishes.items())))
+                    news = self._deadline.elapsed
             except PlatformError as error:
                 self._say(Unserved(tuple(wishes), error))
             except Exception as error:  # noqa: BLE001  a thread must not die in silence: whoever listens raises it
                 self._tell(error)
                 return
             else:
-                # While very many are missing the servers are busy with them, and news of one does not help much.
-                pause = min(_LONGEST_LOOK_SECONDS, max(_LOOK_SECONDS, left * _LOOK_SECONDS_EACH) if found else pause * 1.5)
+                pause = min(_LONGEST_LOOK_SECONDS, pause * 1.5)
+                left = len(wishes) - found
                 if left and left != shown:
                     progress(f"waiting until {left} new kinds are served")
                 shown = left
 
-    def _look(self, wishes: Mapping[Kind, _Wish]) -> tuple[int, int]:
-        """One look: how many kinds are served now, and how many are not yet."""
+    def _look(self, wishes: Mapping[Kind, str]) -> int:
+        """One look: how many of the kinds are served now."""
         late = next(iter(wishes))
         if self._deadline.expired:
             raise DeadlineExceeded(f"{late[1]} ({late[0]}) was not served within {self._deadline.seconds:.0f} s", where=self._client.server)
-        resources = retried(lambda: discover(self._client), self._deadline, self._client.server)
-        served = tuple(kind for kind in wishes if kind in resources)
+        versions = dict.fromkeys(api_version for api_version, _kind in wishes)
+        found = {(version, kind): resource for version in versions for kind, resource in group_version(self._client, version, self._deadline).items()}
+        served = {kind: found[kind] for kind in wishes if kind in found}
         if served:
-            self._say(Served(served, resources))
-        missing = [kind for kind in wishes if kind not in resources]
-        doubtful = [kind for kind in missing if self._deadline.elapsed - wishes[kind].asked > _DOUBT_SECONDS]
-        if doubtful:
-            self._doubt(min(doubtful, key=lambda kind: wishes[kind].asked), wishes)
-        return len(served), len(missing)
+            self._say(Served(served))
+        return len(served)
 
-    def _doubt(self, kind: Kind, wishes: Mapping[Kind, _Wish]) -> None:
-        """Ask the definition why its kind is not served; give it up when it never will be."""
-        wish = wishes[kind]
-        wish.asked = self._deadline.elapsed
+    def _doubt(self, kind: Kind, definition: str) -> None:
+        """Ask the definition why its kind is not served; give it up when it never will be. The next doubt is about another."""
+        with self._lock:
+            self._wishes[kind] = self._wishes.pop(kind, definition)
         try:
-            state = readiness.readiness(self._client.get(f"{_DEFINITIONS}/{wish.definition}", deadline=self._deadline))
+            state = readiness.readiness(self._client.get(f"{_DEFINITIONS}/{definition}", deadline=self._deadline))
         except ApiError as refusal:
             if not refusal.not_found:
                 return
             state = readiness.Readiness("failed", "its definition was deleted")
         if state.state == "failed":
-            error = PlatformError(f"{kind[1]} ({kind[0]}) is not served: {state.reason}", where=f"CustomResourceDefinition {wish.definition}")
-            self._say(Unserved((kind,), error))
+            self._say(Unserved((kind,), PlatformError(f"{kind[1]} ({kind[0]}) is not served: {state.reason}", where=f"CustomResourceDefinition {definition}")))
 
     def _say(self, news: Served | Unserved) -> None:
         with self._lock:
-            for kind in news.kinds:
+            for kind in news.resources if isinstance(news, Served) else news.kinds:
                 self._wishes.pop(kind, None)
         self._tell(news)

@@ -98,7 +98,10 @@ def placed(item: Object, resource: Resource | None, namespaced: bool | None, nam
 
 def plan(objects: Iterable[Wanted], resources: Resources, defined: Mapping[Kind, bool]) -> list[Step]:
     """The objects as steps, in the order in which those that wait for nothing go."""
-    ordered = sorted(objects, key=lambda item: _order(item.key.kind))
+    objects = list(objects)
+    awaited = {item.kind for item in objects}
+    # Servers take definitions one after the other: first those that an object waits for.
+    ordered = sorted(objects, key=lambda item: (_order(item.key.kind), awaited.isdisjoint(defined_kinds([item.item]))))
     webhooks = [item.item for item in ordered if item.key.kind in _WEBHOOKS]
     namespaces = {item.key.name for item in ordered if item.key.kind == "Namespace"}
     return [_step(item, namespaces, webhooks, custom=_is_custom(item.kind, resources, defined)) for item in ordered]
