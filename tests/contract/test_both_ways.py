@@ -60,7 +60,7 @@ CREDENTIALS = {
     "timeout": 2,
 }
 CHECK = {"check_mode": True, "diff": True}
-LAYOUT = {name: {"osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")}
+LAYOUT = [{"name": name, "osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")]
 CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "spec": {"storage": {"nodes": [{"name": "m4"}]}}}
 
 # module: {what the case shows: (arguments, keywords of the task)}
@@ -68,6 +68,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "ceph_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_osds": [1]}, CHECK),
+    },
+    "ceph_osd": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "osds": [3]}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "disks": ["S1"], "failed": True}, CHECK),
+        "nothing is named": ({"kubeconfig": "/nonexistent/kubeconfig"}, {}),
     },
     "ceph_layout": {
         "planned": ({"machines": LAYOUT, "judged": False}, {}),
