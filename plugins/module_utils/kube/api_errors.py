@@ -51,7 +51,9 @@ class ApiError(PlatformError):
     def temporary(self) -> bool:
         """The same request may well succeed later: too many requests, a server or a webhook that is not ready, a write that lost a race."""
         lost_race = self.code == 409 and self.reason != "AlreadyExists" and not self.field_conflicts and "Precondition failed" not in self.what
-        return lost_race or self.code in (429, 500, 502, 503, 504)
+        # A new cluster's API server answers before it has made its own namespace.
+        starting = self.code == 404 and self.what.startswith('namespaces "kube-system" not found')
+        return lost_race or starting or self.code in (429, 500, 502, 503, 504)
 
     @property
     def webhook_unanswered(self) -> bool:

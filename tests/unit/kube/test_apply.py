@@ -76,6 +76,9 @@ def test_conflicts_of_fields_are_final_and_races_are_not() -> None:
     assert not fields.temporary
     assert [(conflict.field, conflict.owner) for conflict in fields.field_conflicts] == [(".spec.replicas", "kubectl")]
     assert from_status(409, {"message": "the object has been modified", "reason": "Conflict"}, request="PUT /x", where="server").temporary
+    for namespace, temporary in (("kube-system", True), ("elsewhere", False)):
+        status = {"message": f'namespaces "{namespace}" not found', "reason": "NotFound", "details": {"name": namespace, "kind": "namespaces"}}
+        assert from_status(404, status, request="POST /x", where="server").temporary is temporary
 
 
 def test_a_proxys_text_is_shown() -> None:
