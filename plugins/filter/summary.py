@@ -44,6 +44,10 @@ options:
     description: The end of the last phase, seconds since the epoch.
     type: float
     required: true
+  check_mode:
+    description: Whether the run only predicted.
+    type: bool
+    default: false
   records:
     description: What the components did in this run, from the lookup P(trinode.platform.run_records#lookup).
     type: list
@@ -83,12 +87,14 @@ def summary(
     talosconfig: str,
     phases: Sequence[Mapping[str, Any]],
     now: float,
+    check_mode: bool = False,
     records: Sequence[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Lines for a person; see DOCUMENTATION."""
     findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
     state = "is well." if gate.get("passed") else "is not well:"
-    lines = [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), ""]
+    lines = ["Check mode: nothing was changed. Machines are shown as they are, components as they would be.", ""] if check_mode else []
+    lines += [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), ""]
     found = journeys(Record(**record) for record in records)
     lines += _components(found)
     lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]

@@ -29,6 +29,12 @@ def test_findings_are_listed_and_no_phases_give_no_times() -> None:
     assert not any(line.startswith("Took") for line in lines)
 
 
+def test_a_prediction_says_so() -> None:
+    gate = {"passed": False, "findings": [{"check": "machines", "where": "m1", "problem": "in maintenance mode"}], "table": []}
+    assert summary(gate, **COMMON, phases=[], now=0, check_mode=True)[0].startswith("Check mode: nothing was changed.")
+    assert not summary(gate, **COMMON, phases=[], now=0)[0].startswith("Check mode")
+
+
 def test_components_interfaces_and_the_longest_chain() -> None:
     routes = [{"title": "Grafana", "url": "https://grafana.home.internal", "password": "kubectl get secret"}]
     records = [
