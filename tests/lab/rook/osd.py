@@ -15,10 +15,19 @@ from pathlib import Path
 import disks
 
 _SECONDS = 2.0
+_PATIENCE = 60.0
+
+
+def _wait_for_disk(uuid: str) -> disks.Disk | None:
+    """The disk with the OSD. One that is not there may come soon; until then this is lighter than a container that ends again and again."""
+    end = time.monotonic() + _PATIENCE
+    while (disk := disks.carrying(uuid)) is None and time.monotonic() < end:
+        time.sleep(_SECONDS)
+    return disk
 
 
 def main(number: str, uuid: str) -> int:
-    disk = disks.carrying(uuid)
+    disk = _wait_for_disk(uuid)
     if disk is None:
         print(f"osd.{number}: no disk of this machine carries the OSD {uuid}", flush=True)
         return 1
