@@ -160,7 +160,8 @@ findings:
   type: int
   returned: always
 wipes:
-  description: Claimed disks that are not empty and may be wiped, each with C(machine), C(address), C(serial) (or wwid), C(path) and C(use).
+  description: Claimed disks that are not empty and may be wiped, each with C(machine), C(hostname), C(address), C(serial) (or wwid), C(path)
+    and C(use).
   type: list
   elements: dict
   returned: success
@@ -220,6 +221,7 @@ def run(task: Task) -> Outcome:
     wipes = [
         {
             "machine": entry.machine.name,
+            "hostname": entry.machine.hostname or entry.machine.name,
             "address": addresses[entry.machine.name],
             "serial": entry.disk.serial or entry.disk.wwid,
             "path": entry.disk.path,

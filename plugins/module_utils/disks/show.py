@@ -50,7 +50,8 @@ def _verdict(judged: Judged) -> str:
     if any(judged.contents == disk_contents.UNKNOWN and finding.warning for finding in judged.findings):
         return "not decided"
     if not judged.use:
-        return "system disk" if judged.disk.system else "not used"
+        in_use = {disk_contents.OURS: "Ceph's, not claimed"}.get(judged.contents, "not used")
+        return "system disk" if judged.disk.system else in_use
     return "ok"
 
 
