@@ -46,6 +46,7 @@ def observe(client: Client, cluster: Mapping[str, Any], deadline: Deadline, *, h
         f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
         f"{_ROOK}/namespaces/{namespace}/cephfilesystems",
         f"{_ROOK}/namespaces/{namespace}/cephobjectstores",
+        f"/apis/apps/v1/namespaces/{namespace}/deployments",
     ]
     toolbox = Toolbox(client, namespace)
     with ThreadPoolExecutor(max_workers=len(paths) + 1) as pool:

@@ -76,7 +76,7 @@ def _read(said: Json, answers: Json, objects: Sequence[Json]) -> Ceph:
         health=str(status["health"]["status"]),
         checks=tuple(_checks(said["health"])),
         mons=tuple(_mons(said["mon dump"], status, said["mon metadata"])),
-        osds=tuple(_osds(said, names)),
+        osds=tuple(_osds(said, names, block_paths(objects))),
         groups=_groups(status["pgmap"]),
         pools=tuple(_pools(dump["pools"], said["osd crush rule dump"], said["df"]["pools"])),
         total=int(stats["total_bytes"]),
@@ -115,7 +115,29 @@ def _mons(dump: Json, status: Json, metadata: Sequence[Json]) -> Iterable[Mon]:
         yield Mon(str(mon["name"]), hosts.get(str(mon["name"]), ""), mon["name"] in quorum)
 
 
-def _osds(said: Json, nodes: Sequence[str]) -> Iterable[Osd]:
+def block_paths(objects: Iterable[Json]) -> dict[int, str]:
+    """The devices that Rook gave to OSDs, by number, from their Deployments."""
+    found = {}
+    for item in objects:
+        number = str((item["metadata"].get("labels") or {}).get("ceph-osd-id", ""))
+        if item.get("kind") != "Deployment" or not number.isdigit():
+            continue
+        containers = ((item.get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or []
+        variables = {entry["name"]: str(entry.get("value") or "") for container in containers for entry in container.get("env") or []}
+        found[int(number)] = variables.get("ROOK_BLOCK_PATH", "")
+    return found
+
+
+def named(path: str) -> str:
+    """What udev knows of a disk, from its path: "ATA_ST4000_ZC1" of /dev/disk/by-id/ata-ATA_ST4000_ZC1. Empty for a path that does not tell."""
+    bus, _dash, name = path.removeprefix("/dev/disk/by-id/").partition("-")
+    return name if path.startswith("/dev/disk/by-id/") and bus in _BUSES and not name.startswith(("eui.", "uuid.")) else ""
+
+
+_BUSES = ("ata", "nvme", "scsi", "usb", "virtio", "mmc")
+
+
+def _osds(said: Json, nodes: Sequence[str], paths: Mapping[int, str]) -> Iterable[Osd]:
     """All OSDs of the map. One that has never started has told nothing of itself."""
     metadata = {int(entry["id"]): entry for entry in said["osd metadata"]}
     usage = {int(entry["id"]): entry for entry in [*said["osd df"]["nodes"], *(said["osd df"].get("stray") or [])]}
@@ -128,6 +150,8 @@ def _osds(said: Json, nodes: Sequence[str]) -> Iterable[Osd]:
         number = int(entry["osd"])
         told, used, leaf, bucket = metadata.get(number, {}), usage.get(number, {}), leaves.get(number, {}), buckets.get(number, "")
         device, device_id = _device(told)
+        # Ceph does not know every disk; Rook was given it by its name.
+        device_id = device_id or named(paths.get(number, ""))
         yield Osd(
             id=number,
             host=known.get(bucket, "") or str(told.get("hostname") or bucket),

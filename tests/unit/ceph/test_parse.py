@@ -113,6 +113,27 @@ def test_the_disk_of_an_osd_whose_database_is_on_another() -> None:
     assert (osd.device, osd.serial, osd.device_id) == ("sdb", "ZC1", "ATA_ST4000_ZC1")
 
 
+@pytest.mark.parametrize(
+    ("path", "serial"),
+    [
+        ("/dev/disk/by-id/ata-QEMU_HARDDISK_LAB-M1-OSD1", "LAB-M1-OSD1"),
+        ("/dev/disk/by-id/virtio-S1", "S1"),
+        ("/dev/disk/by-id/wwn-0x5002538e40000000", ""),
+        ("/dev/disk/by-id/nvme-eui.0025388b91b0c3a1", ""),
+        ("/dev/sdb", ""),
+        ("", ""),
+    ],
+)
+def test_a_disk_that_ceph_does_not_know_is_known_by_the_name_that_rook_was_given(path: str, serial: str) -> None:
+    environment = [{"name": "ROOK_BLOCK_PATH", "value": path}]
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"labels": {"ceph-osd-id": "0"}},
+        "spec": {"template": {"spec": {"containers": [{"env": environment}]}}},
+    }
+    assert read("healthy", deployment).osds[0].serial == serial
+
+
 def test_a_node_whose_name_has_dots() -> None:
     def tree(answer: Any) -> None:
         next(node for node in answer["nodes"] if node["name"] == "m1")["name"] = "m1-example-com"
