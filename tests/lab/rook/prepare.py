@@ -31,7 +31,8 @@ def main() -> int:
     results = []
     for disk, device in _chosen(wanted):
         result = {"disk": disk.serial if disk else "", "device": disk.link if disk else device["name"], **_prepare(monitors, wanted["fsid"], disk, device)}
-        print(json.dumps(result), flush=True)
+        # In Rook's words, where people look for them.
+        print(f'skipping device "{result["device"]}": {result["refused"]}' if "refused" in result else f"OSD {result['osd']}: {result['device']}", flush=True)
         results.append(result)
     # What is there and no longer wanted stays an OSD: only a person removes one.
     for disk in disks.found():

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import removal
 from budgets import Budgets
 from clients import Clients
 from context import Context, fault, log
@@ -46,8 +47,14 @@ class Operator:
         if fault(self.context.item) == "failed":
             self.context.status(self.context.item, {"phase": "Failed", "message": "made to fail by lab.trinode/fault"})
             return
-        self.context.look()
         nodes = self.kube.list("Node")
+        if "deletionTimestamp" in self.context.item["metadata"]:
+            removal.finish(self.context, nodes)
+            return
+        if removal.confirmed(self.context.item):
+            removal.hold(self.context)
+            return
+        self.context.look()
         if not self.quorum.reconcile(nodes):
             self.status.waiting("Configuring Ceph Mons")
             return
@@ -85,7 +92,7 @@ def main() -> None:
 
 def _round(kube: Kube, operators: dict[str, Operator]) -> None:
     """One look at the CephCluster, by the operator of the same one as before, or a new one. ``operators`` has one at most, by uid."""
-    found = [item for item in kube.list("CephCluster") if "deletionTimestamp" not in item["metadata"]]
+    found = kube.list("CephCluster")
     if not found or silent(kube) or fault(found[0]) == "silent":
         return
     item, uid = found[0], found[0]["metadata"]["uid"]
