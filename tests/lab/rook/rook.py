@@ -41,7 +41,8 @@ class Operator:
         self.storage = Storage(context)
         self.status = Status(context)
         self.budgets = Budgets(context)
-        self.parts = (Pools(context), Clients(context), Objects(context), Volumes(context))
+        self.volumes = Volumes(context)
+        self.parts = (Pools(context), Clients(context), Objects(context), self.volumes)
 
     def reconcile(self) -> None:
         if fault(self.context.item) == "failed":
@@ -53,6 +54,7 @@ class Operator:
             return
         if removal.confirmed(self.context.item):
             removal.hold(self.context)
+            guarded(self.volumes.reconcile)  # the drivers' work, not Rook's
             return
         self.context.look()
         if not self.quorum.reconcile(nodes):
