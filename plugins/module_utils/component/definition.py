@@ -211,6 +211,8 @@ class _Reader:
                 self.problems.append(f"{prefix}{key}: is missing")
                 return kinds[0]()
             return default
+        if kinds == (int,) and isinstance(found, str) and found.isdecimal():
+            return int(found)  # given as -e name=40
         if not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds):
             self.problems.append(f"{prefix}{key}: {found!r} is not {' or '.join(_WORDS[item] for item in kinds)}")
             return kinds[0]()

@@ -43,7 +43,7 @@ def test_what_is_not_given_follows_from_the_rest() -> None:
         ({"title": 1}, "title: 1 is not a text"),
         ({"namespace": "Über"}, "namespace: 'Über' is no name that Kubernetes takes"),
         ({"timeout": True}, "timeout: True is not a whole number"),
-        ({"timeout": "600"}, "timeout: '600' is not a whole number"),
+        ({"timeout": "10m"}, "timeout: '10m' is not a whole number"),
         ({"data": "yes"}, "data: 'yes' is not true or false"),
         ({"needs": "cilium"}, "needs: 'cilium' is not a list"),
         ({"needs": ["cilium", 1]}, "needs: 1 is not a name"),
@@ -65,6 +65,10 @@ def test_mistakes(change: dict[str, Any], problem: str) -> None:
     assert [text for text in problems if problem in text], problems
     with pytest.raises(InputError, match=r"docs/components/README\.md describes"):
         read({**LEAST, **change})
+
+
+def test_a_number_may_be_text_as_extra_variables_are() -> None:
+    assert read({**LEAST, "timeout": "40"}).timeout == 40
 
 
 def test_pins() -> None:
