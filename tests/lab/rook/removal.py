@@ -35,8 +35,11 @@ def finish(context: Context, nodes: list[Object]) -> None:
         kube.delete("Deployment", deployment["metadata"]["name"])
     if running or kube.list("Pod", selector=f"rook_cluster={kube.namespace},app!=rook-ceph-osd-prepare,app!=rook-ceph-cleanup"):
         return
-    done = [_clean(context, node["metadata"]["labels"]["kubernetes.io/hostname"]) for node in nodes]
+    names = [node["metadata"]["labels"]["kubernetes.io/hostname"] for node in nodes]
+    done = [_clean(context, name) for name in names]
     if all(done):
+        for name in names:
+            kube.delete("Job", f"cluster-cleanup-job-{name}")
         log("the disks are wiped")
         _set(context, [name for name in finalizers if name != _FINALIZER])
 
