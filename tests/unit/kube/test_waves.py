@@ -46,6 +46,11 @@ def test_what_others_refer_to_goes_first_and_webhooks_last() -> None:
     assert [name.partition("/")[0] for name in steps(*items)] == expected
 
 
+def test_definitions_that_something_waits_for_go_before_others() -> None:
+    planned = steps(definition("Idle", "v1"), definition("New", "v1"), thing("new.example.org/v1", "New"))
+    assert list(planned)[:2] == ["CustomResourceDefinition/news.new.example.org", "CustomResourceDefinition/idles.new.example.org"]
+
+
 def test_only_objects_of_a_namespace_in_the_call_wait_for_it() -> None:
     planned = steps(thing("v1", "Namespace", "ours"), thing("v1", "ConfigMap", "a", "ours"), thing("v1", "ConfigMap", "b", "theirs"))
     assert planned["ConfigMap/a"].after == {("namespace", "ours")}
