@@ -26,7 +26,10 @@ def main() -> None:
     scenario = os.environ.get("MOLECULE_SCENARIO_NAME", "default")
     chosen = os.environ.get("TRINODE_MOLECULE_CLUSTER") or "kind"
     nodes, variables = cluster(chosen)
-    machines = {node["name"]: {"machine_address": node["address"], "machine_role": "controlplane" if node["control_plane"] else "worker"} for node in nodes}
+    machines = {
+        node["name"]: {"machine_address": node["address"], "machine_role": "controlplane" if node["control_plane"] else "worker", **node.get("settings", {})}
+        for node in nodes
+    }
     components = [] if scenario == "default" else with_needs(scenario, storage=chosen in ("kind", "lab"))
     inventory = {
         "all": {"vars": {"ansible_connection": "local", **variables}},
@@ -40,7 +43,7 @@ def main() -> None:
 
 
 def cluster(chosen: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Nodes with name, address and control_plane, and the cluster's settings. Both are empty while there is no cluster."""
+    """Nodes with name, address, control_plane and perhaps settings of their own, and the cluster's settings. Both are empty while there is no cluster."""
     if chosen == "kind":
         facts = answer("tests/kind/kind", "status", "--json")
         return (facts["nodes"], kind_variables(facts)) if facts else ([], {})
@@ -69,7 +72,16 @@ def kind_variables(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def lab(facts: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    nodes = [{"name": machine["name"], "address": machine["address"], "control_plane": True} for machine in facts["machines"]]
+    nodes = [
+        {
+            "name": machine["name"],
+            "address": machine["address"],
+            "control_plane": True,
+            # As in inventory/lab.
+            "settings": {"machine_osd_disks": [{"serial": disk["serial"]} for disk in machine["disks"] if disk["serial"].endswith(("-OSD1", "-OSD2"))]},
+        }
+        for machine in facts["machines"]
+    ]
     prefix = facts["gateway"].rpartition(".")[0]
     return nodes, {
         "trinode_cluster_name": facts["name"],
