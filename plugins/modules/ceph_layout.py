@@ -17,27 +17,13 @@ author:
   - trinode.platform contributors (@trinode)
 options:
   machines:
-    description: Every machine by its inventory name. Others' disks are not looked at.
-    type: dict
+    description:
+      - The machines, as the filter P(trinode.platform.disk_machines#filter) makes them of an inventory. Looked at are C(name), C(hostname) (of its node),
+        and without O(judged) C(osd_disks).
+      - C(cpus), C(memory) (such as C(32Gi)) and C(addresses) may be given too; by default they are those of its node in O(objects).
+    type: list
+    elements: dict
     required: true
-    suboptions:
-      hostname:
-        description: Name of its node. By default its inventory name.
-        type: str
-      osd_disks:
-        description: Its C(machine_osd_disks). Used only without O(judged).
-        type: list
-        elements: dict
-      cpus:
-        description: Processors. By default those of its node in O(objects).
-        type: float
-      memory:
-        description: Memory, such as C(32Gi). By default that of its node in O(objects).
-        type: str
-      addresses:
-        description: Its addresses. By default those of its node in O(objects).
-        type: list
-        elements: str
   disks:
     description:
       - The machines' disks as M(trinode.platform.disk_contract) returns them, all of them. Those with C(use) V(osd) become OSDs, those with V(metadata) hold
@@ -146,9 +132,9 @@ EXAMPLES = r"""
 - name: What would Ceph look like
   trinode.platform.ceph_layout:
     machines:
-      m1: {osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0M}]}
-      m2: {osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0N}]}
-      m3: {osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0P}]}
+      - {name: m1, osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0M}]}
+      - {name: m2, osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0N}]}
+      - {name: m3, osd_disks: [{by_id: ata-Samsung_SSD_870_EVO_2TB_S4X9NF0P}]}
     judged: false
   register: layout
 
@@ -260,7 +246,7 @@ POLICY: dict[str, dict[str, Any]] = {
     "managers": {"type": "int", "default": 2},
 }
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    "machines": {"type": "dict", "required": True},
+    "machines": {"type": "list", "elements": "dict", "required": True},
     "disks": {"type": "list", "elements": "dict", "default": []},
     "judged": {"type": "bool", "default": True},
     "objects": {"type": "list", "elements": "dict", "default": []},
@@ -273,9 +259,8 @@ def run(task: Task) -> Outcome:
     """Plan, and tell."""
     params = task.params
     policy = layout_input.read_policy(params["policy"])
-    for name, machine in params["machines"].items():
-        if not isinstance(machine, Mapping):
-            raise InputError("a machine is a mapping", where=f"machines, {name}", hint="Write it like m1: {hostname: m1}.")
+    if not all(machine.get("name") for machine in params["machines"]):
+        raise InputError("a machine has no name", where="machines", hint="Write it like {name: m1, hostname: m1}.")
     hosts = layout_input.read_hosts(params["disks"], params["machines"], params["objects"], policy, judged=params["judged"])
     layout = plan(hosts, policy, layout_input.read_running(params["running"], params["objects"]))
     lines = layout_text.lines(layout, judged=params["judged"])

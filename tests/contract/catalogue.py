@@ -56,6 +56,43 @@ class Variant:
     machines: int = 3
 
 
+# As the module ceph_layout returns it with everything that it can be asked for; it is not run here.
+LAYOUT = {
+    "storage": {
+        "useAllNodes": False,
+        "useAllDevices": False,
+        "config": {"encryptedDevice": "true"},
+        "nearFullRatio": 0.8,
+        "backfillFullRatio": 0.85,
+        "fullRatio": 0.9,
+        "nodes": [
+            {
+                "name": f"node{number}",
+                "devices": [
+                    {
+                        "name": f"/dev/disk/by-id/ata-DISK_{number}",
+                        "config": {
+                            "deviceClass": "slow",
+                            "osdsPerDevice": "2",
+                            "metadataDevice": f"/dev/disk/by-id/nvme-DISK_{number}",
+                            "databaseSizeMB": "61440",
+                        },
+                    },
+                    {"name": f"/dev/disk/by-id/wwn-0x500253{number}"},
+                ],
+            }
+            for number in (1, 2, 3)
+        ],
+    },
+    "network": {"provider": "host", "addressRanges": {"public": ["192.0.2.0/24"], "cluster": ["198.51.100.0/24"]}},
+    "pools": {
+        "replicated": {"failureDomain": "host", "deviceClass": "slow", "replicated": {"size": 3, "requireSafeReplicaSize": True}},
+        "bulk": {"failureDomain": "host", "deviceClass": "slow", "erasureCoded": {"dataChunks": 2, "codingChunks": 1}},
+    },
+    "monitors": 3,
+    "osds": 9,
+}
+
 VARIANTS: Mapping[str, Variant] = {
     # As a user gets it with the machines' names alone.
     "default": Variant({}),
@@ -72,7 +109,7 @@ VARIANTS: Mapping[str, Variant] = {
             "kyverno_fail_open": False,
             "argo_cd_dex": True,
             "argo_cd_notifications": True,
-            "machine_osd_disks": [{"serial": "S4X9NF0M"}, {"by_id": "wwn-0x5002538e40c3a5d2"}],
+            "rook_ceph_layout": LAYOUT,
             "rook_ceph_encrypted_class": True,
             "rook_ceph_object_users": ["platform", "backups"],
             "rook_ceph_destroy_data": True,
@@ -168,7 +205,13 @@ KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
     },
     "rook-ceph-cluster": {
         "cephClusterSpec.dashboard.port": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
+        "cephClusterSpec.storage.config": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
         "cephClusterSpec.storage.nodes": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
+        "cephClusterSpec.storage.nearFullRatio": "the map becomes the CephCluster's spec",
+        "cephClusterSpec.storage.backfillFullRatio": "the map becomes the CephCluster's spec",
+        "cephClusterSpec.storage.fullRatio": "the map becomes the CephCluster's spec",
+        "cephClusterSpec.network.provider": "the map becomes the CephCluster's spec; a comment in values.yaml describes it",
+        "cephClusterSpec.network.addressRanges": "the map becomes the CephCluster's spec",
     },
     "kiali-server": {
         "external_services.grafana": "the map becomes that part of Kiali's configuration",

@@ -71,6 +71,13 @@ def plan(hosts: Sequence[Host], policy: Policy, running: Running) -> Layout:
         warnings += said
     hosts = laid_out
     pools = layout_pools.decide(hosts, policy, len(hosts))
+    if running.bulk_coded is not None and running.bulk_coded != bool(pools.chunks):
+        kinds = ("erasure-coded", "kept in copies") if running.bulk_coded else ("kept in copies", "erasure-coded")
+        raise RefusedError(
+            f"the data of buckets is {kinds[0]}, and is to be {kinds[1]}; a pool cannot be changed in that",
+            where="rook_ceph_pool_erasure_coded",
+            hint="Set it back. To change it, make another object store and copy the buckets.",
+        )
     storage = layout_storage.build(hosts, policy, running)
     network = layout_network.build(hosts, policy, running)
     with_disks = [host for host in hosts if host.disks]

@@ -52,12 +52,13 @@ def read_policy(options: Mapping[str, Any]) -> Policy:
 
 
 def read_hosts(
-    disks: Sequence[Mapping[str, Any]], machines: Mapping[str, Mapping[str, Any]], objects: Sequence[Mapping[str, Any]], policy: Policy, *, judged: bool
+    disks: Sequence[Mapping[str, Any]], machines: Sequence[Mapping[str, Any]], objects: Sequence[Mapping[str, Any]], policy: Policy, *, judged: bool
 ) -> list[Host]:
     """Every machine with its disks, in the order of ``machines``. Without ``judged``, disks are taken as their ``osd_disks`` name them, sizes unknown."""
     nodes = {item["metadata"]["name"]: item.get("status", {}) for item in objects if item.get("kind") == "Node"}
     hosts = []
-    for name, given in machines.items():
+    for given in machines:
+        name = str(given["name"])
         hostname = str(given.get("hostname") or name)
         node = nodes.get(hostname, {})
         amounts = node.get("capacity") or {}
@@ -84,7 +85,10 @@ def read_running(info: Mapping[str, Any], objects: Sequence[Mapping[str, Any]]) 
     osds = None
     if info.get("present") or info.get("osds"):
         osds = [_osd(entry) for entry in info.get("osds") or []]
-    return Running(spec.get("storage") or {}, spec.get("network") or {}, osds, int((info.get("capacity") or {}).get("used") or 0))
+    # The pool of an object store's data, whose kind cannot be changed.
+    coded = next((bool(pool.get("erasure_coded")) for pool in info.get("pools") or [] if str(pool.get("name", "")).endswith(".rgw.buckets.data")), None)
+    used = int((info.get("capacity") or {}).get("used") or 0)
+    return Running(spec.get("storage") or {}, spec.get("network") or {}, osds, used, coded)
 
 
 def _osd(entry: Mapping[str, Any]) -> Osd:

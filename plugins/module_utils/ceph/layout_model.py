@@ -125,12 +125,14 @@ class Osd:
 
 @dataclass(frozen=True)
 class Running:
-    """What runs: the storage and network sections of the CephCluster (empty: there is none), and its OSDs (None: not known)."""
+    """What runs: the storage and network sections of the CephCluster (empty: there is none), its OSDs (None: not known), raw bytes that are used, and whether
+    the data of buckets is erasure-coded (None: there are none, or it is not known)."""
 
     storage: Mapping[str, Any] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     osds: Sequence[Osd] | None = None
     used: int = 0
+    bulk_coded: bool | None = None
 
     @property
     def exists(self) -> bool:

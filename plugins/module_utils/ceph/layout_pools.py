@@ -65,6 +65,13 @@ def erasure_coded(data: int, coding: int) -> Protection:
 def decide(hosts: Sequence[Host], policy: Policy, machines: int) -> Pools:
     """What is possible on hosts with disks (without any: on all ``machines``). Raises RefusedError for what they cannot keep apart."""
     with_disks = [host for host in hosts if any(policy.device_class in ("", disk.device_class) for disk in host.disks)]
+    if policy.device_class and not with_disks and any(host.disks for host in hosts):
+        there = sorted({disk.device_class or "not known" for host in hosts for disk in host.disks})
+        raise RefusedError(
+            f"no disk is of class {policy.device_class}; there are {', '.join(there)}",
+            where="rook_ceph_pool_device_class",
+            hint="Give disks that class in machine_osd_disks (device_class), or name one that there is.",
+        )
     if policy.failure_domain == "host":
         places, word = len(with_disks) or machines, "machines"
     else:
