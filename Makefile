@@ -33,6 +33,7 @@ demo: prerequisites setup ## Bring up the lab's three machines and run site.yml 
 	 echo "demo: to go on by hand:"; \
 	 echo "  export PATH=$$PWD/$(BIN):$$($(LAB) bin):\$$PATH ANSIBLE_VAULT_PASSWORD_FILE=$$ANSIBLE_VAULT_PASSWORD_FILE"; \
 	 echo "  ansible-playbook site.yml -i inventory/lab          # again: changed=0"; \
+	 echo "  tests/lab/lab ceph status                           # the real Ceph on the machines' disks"; \
 	 echo "  tests/lab/lab status                                # make down ends it"
 
 down: setup ## Take the lab down
