@@ -137,6 +137,8 @@ def run(task: Task) -> Outcome:
         work = remove.start(client, deadline, failed=params["failed"], settle=params["settle"], stall=params["stall"])
         first = work.look()
         groups = removal.find(first, params["osds"], params["disks"])
+        # Each may be dispensable, and not all of them.
+        work.refuse([number for group in groups for number in group], first)
         if task.check_mode:
             steps, removed = _predicted(work, groups)
         else:
@@ -152,7 +154,7 @@ def _predicted(work: Removal, groups: list[tuple[int, ...]]) -> tuple[list[str],
     steps, removed = [], []
     for group in groups:
         look = work.look(group)
-        steps += [step.text for step in work.judge(group, look)]
+        steps += [step.text for step in work.plan(group, look)]
         removed += [osd for osd in look.ceph.osds if osd.id in group]
     return steps, removed
 

@@ -64,16 +64,20 @@ class Removal:
         storage = (self.cluster.get("spec") or {}).get("storage") or {}
         return Look(ceph, tuple(daemon for item in found if (daemon := read_daemon(item))), storage)
 
-    def judge(self, group: Sequence[int], look: Look) -> list[Step]:
-        """The steps for the OSDs of a disk. Raises RefusedError where they must not be removed."""
-        reasons = removal.refusals(group, look, failed=self.failed)
+    def refuse(self, osds: Sequence[int], look: Look) -> None:
+        """Raise RefusedError where these OSDs must not be removed, all of them."""
+        reasons = removal.refusals(osds, look, failed=self.failed)
         if reasons:
             raise RefusedError(
-                f"{', '.join(f'osd.{number}' for number in group)} must not be removed",
+                f"{', '.join(f'osd.{number}' for number in osds)} must not be removed",
                 where="Ceph",
                 hint="\n" + "\n".join(f"  {reason}" for reason in reasons),
                 details={"refusals": reasons},
             )
+
+    def plan(self, group: Sequence[int], look: Look) -> list[Step]:
+        """The steps that are left for the OSDs of a disk. Raises RefusedError where they must not be removed."""
+        self.refuse(group, look)
         return removal.plan(group, look, failed=self.failed)
 
     def remove(self, group: Sequence[int]) -> list[Osd]:
@@ -83,7 +87,7 @@ class Removal:
             self.deadline.check(f"osd.{group[0]} is not removed", where="Ceph", hint="Run it again: it goes on from where it is.")
             look = self.look(group)
             known = {**{osd.id: osd for osd in look.ceph.osds if osd.id in group}, **known}
-            steps = self.judge(group, look)
+            steps = self.plan(group, look)
             if not steps:
                 return [known[number] for number in group if number in known]
             step = steps[0]
@@ -105,7 +109,7 @@ class Removal:
         while True:
             look = self.look(step.osds)
             if self.failed:
-                self.judge(step.osds, look)
+                self.refuse(step.osds, look)
             if removal.drained(step.osds, look.ceph):
                 held = held or Deadline(self.settle)
                 if held.expired:

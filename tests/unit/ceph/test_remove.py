@@ -208,6 +208,15 @@ def test_the_last_disk_of_a_host_is_refused_before_anything_is_done(world: World
     assert world.log == ORDER
 
 
+def test_two_disks_that_may_each_go_and_not_both_are_refused_together(world: World) -> None:
+    removal = work(world)
+    look = removal.look()
+    removal.refuse((0,), look)
+    removal.refuse((3,), look)
+    with pytest.raises(RefusedError, match=r"osd\.0, osd\.3 must not be removed"):
+        removal.refuse((0, 3), look)
+
+
 def test_a_failed_disk_without_another_place_goes_without_a_wait(world: World) -> None:
     work(world).remove((3,))
     world.log.clear()

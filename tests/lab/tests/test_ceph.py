@@ -1,0 +1,157 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks of Ceph are added, replaced and removed while somebody writes, on real daemons: nothing is lost, and never are there fewer than min_size copies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ceph
+import pytest
+from driver import Lab, PlaybookRun
+
+pytestmark = pytest.mark.lab
+
+COMPONENTS = ("gateway_api", "prometheus_operator_crds", "cilium", "kubelet_csr_approver", "snapshot_controller", "rook_ceph")
+
+
+class Storage:
+    """The cluster, and the disks that its inventory gives to Ceph: by machine, the ends of their serial numbers."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.disks = {machine: ["OSD1", "OSD2"] for machine in ("m1", "m2", "m3")}
+
+    def serial(self, machine: str, disk: str) -> str:
+        return f"{self.lab.name}-{machine}-{disk}".upper()
+
+    def play(self, playbook: str, options: str = "", **variables: Any) -> PlaybookRun:
+        disks = {machine: [{"serial": self.serial(machine, disk)} for disk in disks] for machine, disks in self.disks.items()}
+        named = {"lab_disks": disks, "machine_osd_disks": "{{ lab_disks[inventory_hostname] | default([]) }}"}
+        return self.lab.playbook(f"playbooks/{playbook}.yml", options=options, variables={**named, **variables}, components=COMPONENTS)
+
+    def devices(self) -> dict[int, str]:
+        """The disks of OSDs, as Rook was given them: the ends of their names."""
+        items = json.loads(self.lab.kubectl("-n", "rook-ceph", "get", "deployments", "-l", "app=rook-ceph-osd", "-o", "json"))["items"]
+        found = {}
+        for item in items:
+            variables = {entry["name"]: entry.get("value", "") for entry in item["spec"]["template"]["spec"]["containers"][0]["env"]}
+            found[int(item["metadata"]["labels"]["ceph-osd-id"])] = variables["ROOK_BLOCK_PATH"].rpartition("_")[2]
+        return found
+
+    def osd_on(self, machine: str, disk: str) -> int | None:
+        return next((number for number, serial in self.devices().items() if serial == self.serial(machine, disk)), None)
+
+    def named(self) -> str:
+        """The CephCluster's words on its disks."""
+        return self.lab.kubectl("-n", "rook-ceph", "get", "cephcluster", "rook-ceph", "-o", "jsonpath={.spec.storage.nodes}")
+
+    def wait(self, osds: int = 6) -> None:
+        ceph.wait(lambda: ceph.healthy(self.lab, osds), 300, f"{osds} OSDs, all placement groups clean")
+
+
+@pytest.fixture(scope="module")
+def storage(lab: Lab) -> Storage:
+    lab.again()
+    ceph.needed(lab)
+    found = Storage(lab)
+    run = found.play("site")
+    assert run.returncode == 0, run.output
+    found.wait()
+    return found
+
+
+def sound(report: dict[str, Any]) -> None:
+    assert report["lost"] == []
+    assert report["errors"] == []
+    assert report["short"] == [], "there were never fewer than two copies"
+    assert report["writes"] > 20
+
+
+def test_the_gate_of_a_finished_cluster_is_open(storage: Storage) -> None:
+    run = storage.play("verify")
+    assert run.returncode == 0, run.output
+    assert "3 of 3 monitors in quorum, 6 of 6 OSDs up and in" in run.output
+
+
+def test_a_disk_is_added(storage: Storage) -> None:
+    storage.lab.command("disk", "add", "m1", "OSD3")
+    storage.disks["m1"].append("OSD3")
+    with ceph.writing(storage.lab) as report:
+        run = storage.play("osd_add")
+        assert run.returncode == 0, run.output
+        assert ceph.healthy(storage.lab, 7), "the play ends when the data has moved"
+    sound(report)
+    assert storage.osd_on("m1", "OSD3") is not None
+    again = storage.play("osd_add")
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
+
+
+def test_a_disk_that_the_inventory_names_is_not_removed(storage: Storage) -> None:
+    run = storage.play("osd_remove", ceph_osd_disks=[storage.serial("m1", "OSD3")])
+    assert run.returncode != 0
+    assert f"machine_osd_disks still names {storage.serial('m1', 'OSD3')}" in run.output
+    assert ceph.healthy(storage.lab, 7)
+
+
+def test_both_disks_of_a_machine_are_not_removed(storage: Storage) -> None:
+    disks, storage.disks["m2"] = storage.disks["m2"], []
+    try:
+        run = storage.play("osd_remove", ceph_osd_disks=[storage.serial("m2", disk) for disk in disks])
+    finally:
+        storage.disks["m2"] = disks
+    assert run.returncode != 0
+    assert "2 hosts can take a copy" in run.output
+    storage.wait(7)
+
+
+def test_an_osd_is_removed_and_its_disk_wiped(storage: Storage) -> None:
+    serial, number = storage.serial("m1", "OSD3"), storage.osd_on("m1", "OSD3")
+    storage.disks["m1"].remove("OSD3")
+    predicted = storage.play("osd_remove", "--check", ceph_osd_disks=[serial])
+    assert predicted.returncode == 0, predicted.output
+    assert f"take osd.{number} of m1 (disk {serial}) out" in predicted.output
+    assert ceph.healthy(storage.lab, 7), "a look changes nothing"
+    with ceph.writing(storage.lab) as report:
+        run = storage.play("osd_remove", ceph_osd_disks=[serial], ceph_osd_wipe=[serial])
+        assert run.returncode == 0, run.output
+        assert ceph.healthy(storage.lab)
+    sound(report)
+    assert report["most_down"] <= 1
+    assert serial not in storage.named()
+    assert storage.osd_on("m1", "OSD3") is None
+    assert any(event["event"] == "disk-wiped" and event.get("serial") == serial for event in storage.lab.timeline()), "the disk is released"
+    again = storage.play("osd_remove", ceph_osd_disks=[serial])
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
+
+
+def test_a_disk_that_has_failed_is_replaced(storage: Storage) -> None:
+    old, number = storage.serial("m2", "OSD2"), storage.osd_on("m2", "OSD2")
+    with ceph.writing(storage.lab) as report:
+        storage.lab.command("fault", "disk", "m2", "OSD2", "fail")
+        ceph.wait(lambda: ceph.ask(storage.lab, "status")["osdmap"]["num_up_osds"] == 5, 120, "Ceph sees that the OSD is down")
+        storage.lab.command("disk", "remove", "m2", "OSD2")
+        storage.lab.command("disk", "add", "m2", "OSD3")
+        storage.disks["m2"] = ["OSD1", "OSD3"]
+        run = storage.play("osd_replace", ceph_osd_disks=[old])
+        assert run.returncode == 0, run.output
+        assert ceph.healthy(storage.lab)
+    sound(report)
+    assert f"remove osd.{number} from Ceph for good" in run.output
+    assert old not in storage.named()
+    assert storage.osd_on("m2", "OSD3") is not None
+    again = storage.play("osd_replace", ceph_osd_disks=[old])
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
+
+
+def test_a_disk_that_works_is_not_taken_for_failed(storage: Storage) -> None:
+    disks, storage.disks["m3"] = storage.disks["m3"], ["OSD1"]
+    try:
+        run = storage.play("osd_replace", ceph_osd_disks=[storage.serial("m3", "OSD2")])
+    finally:
+        storage.disks["m3"] = disks
+    assert run.returncode != 0
+    assert "is up, so its disk has not failed" in run.output
+    assert ceph.healthy(storage.lab)
