@@ -67,11 +67,6 @@ def carrying(uuid: str) -> Disk | None:
     return next((disk for disk in found() if not disk.failed and disk.owner() == uuid), None)
 
 
-def parts(disk: Disk, uuid: str) -> dict[str, Path]:
-    """The files of an OSD's directory that are devices."""
-    return {"block": disk.path}
-
-
 def label(path: Path) -> dict[str, str]:
     """The BlueStore label of a device: ``ceph_fsid``, ``whoami``, ``osd_uuid``, ...; empty where there is none."""
     result = subprocess.run(["ceph-bluestore-tool", "show-label", "--dev", str(path), "--no-mon-config"], capture_output=True, text=True, check=False)

@@ -33,11 +33,10 @@ def main(number: str, uuid: str) -> int:
         return 1
     data = Path(f"/var/lib/ceph/osd/ceph-{number}")
     data.mkdir(parents=True, exist_ok=True)
-    for name, path in disks.parts(disk, uuid).items():
-        link = data / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(path)
-    subprocess.run(["ceph-bluestore-tool", "prime-osd-dir", "--dev", str(data / "block"), "--path", str(data), "--no-mon-config"], check=True)
+    block = data / "block"
+    block.unlink(missing_ok=True)
+    block.symlink_to(disk.path)
+    subprocess.run(["ceph-bluestore-tool", "prime-osd-dir", "--dev", str(block), "--path", str(data), "--no-mon-config"], check=True)
     address = os.environ["HOST_IP"]
     location = f"root=default host={os.environ['NODE_NAME']}"
     command = ["ceph-osd", "-f", "-i", number, "--osd-uuid", uuid, f"--crush-location={location}", "--osd-data", str(data)]

@@ -18,7 +18,6 @@ class Storage:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.osds: dict[str, dict[str, str]] = {}
-        self.refused: list[str] = []
         self._prepared: dict[str, str] = {}  # by node: what was prepared since this program started
 
     def reconcile(self, nodes: list[Object]) -> bool:
@@ -63,8 +62,7 @@ class Storage:
         result = json.loads((kube.get("ConfigMap", state) or {"data": {"status": "{}"}})["data"]["status"])
         for entry in result.get("osds", []):
             if "refused" in entry:
-                self.refused.append(f"{node}: {entry['device']}: {entry['refused']}")
-                log(f"osd: {self.refused[-1]}")
+                log(f"osd: {node}: {entry['device']}: {entry['refused']}")
             else:
                 self.osds[entry["uuid"]] = {"osd": str(entry["osd"]), "node": node, "device": entry["device"]}
         self._prepared[node] = text
