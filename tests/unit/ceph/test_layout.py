@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.trinode.platform.plugins.module_utils.ceph import layout_input, layout_text
+from ansible_collections.trinode.platform.plugins.module_utils.ceph import layout_input, layout_storage, layout_text
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.layout import Layout, plan, refuse
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.modules.ceph_layout import POLICY
@@ -324,6 +324,16 @@ def test_a_new_disk_gets_its_osds_and_what_runs_stays() -> None:
     assert layout.storage.kept == ()
     text = "\n".join(layout_text.lines(layout, judged=True))
     assert "3 OSDs on 2 machines; 2 run already, 1 to be made" in text
+
+
+@pytest.mark.parametrize("drawing", ["1 1 | 1 | 1", "- | - | -"])
+def test_a_second_plan_is_no_change(drawing: str) -> None:
+    first = lay_out(drawing, encrypted=True).storage.section
+    # As the API server returns it: with what it fills in.
+    served = {**first, "store": {}, "nodes": [{**node, "resources": {}} for node in first["nodes"]]}
+    again = lay_out(drawing, storage=served, encrypted=True)
+    assert again.storage.section == first == layout_storage.comparable(served)
+    assert again.storage.kept == ()
 
 
 def test_an_entry_keeps_the_link_that_runs() -> None:
