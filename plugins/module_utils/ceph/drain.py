@@ -54,6 +54,8 @@ class Drain:
     def _described(self, ceph: Ceph, groups: int, copies: int, now: float) -> str:
         names = ", ".join(f"osd.{number}" for number in self._osds)
         parts = [f"{groups} placement groups left on {names}"]
+        if ceph.groups.inactive:
+            parts.append(f"{ceph.groups.inactive} not active at the moment")
         if copies:
             parts.append(f"{copies} copies to make or move")
         if ceph.groups.recovering_bytes:

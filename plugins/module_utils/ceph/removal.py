@@ -79,10 +79,12 @@ def refusals(group: Sequence[int], look: Look, *, failed: bool) -> list[str]:
     found = []
     if failed:
         found += [f"osd.{osd.id} is up, so its disk has not failed: playbooks/osd_remove.yml empties it first." for osd in osds if osd.up]
-        if ceph.groups.unfound or ceph.groups.inactive:
+        # Peering passes; these do not.
+        waiting = ceph.groups.matching("down", "incomplete")
+        if ceph.groups.unfound or waiting:
             found.append(
-                f"{ceph.groups.inactive} placement groups are not active and {ceph.groups.unfound} objects are nowhere to be found: osd.{group[0]} may have "
-                "the only copy. Bring other OSDs back first."
+                f"{waiting} placement groups are down or incomplete and {ceph.groups.unfound} objects are nowhere to be found: osd.{group[0]} may have the "
+                "only copy. Bring other OSDs back first."
             )
     found += _shared(osds, ceph)
     if not failed and any(osd.in_ for osd in osds):
@@ -99,7 +101,7 @@ def plan(group: Sequence[int], look: Look, *, failed: bool) -> list[Step]:
     present, steps = tuple(osd.id for osd in osds), []
     if any(osd.in_ for osd in osds):
         steps.append(Step("out", present, f"take {names}{where} out, so that its data is copied elsewhere"))
-    if osds and not drained(present, ceph) and not (failed and nowhere(osds, ceph)):
+    if osds and not expendable(osds, ceph, failed=failed):
         left = sum(osd.placement_groups for osd in osds)
         steps.append(Step("drain", present, f"wait until nothing is on {names} that is not elsewhere ({left} placement groups now)"))
     paths = sorted({path for osd in osds for path in devices(osd, look)})
@@ -122,6 +124,11 @@ def drained(osds: Sequence[int], ceph: Ceph) -> bool:
     Ceph calls an OSD safe to destroy as soon as no placement group counts on it, though its copies may just be being made anew.
     """
     return set(osds) <= set(ceph.destroyable or ()) and ceph.groups.active_clean == ceph.groups.total
+
+
+def expendable(osds: Sequence[Osd], ceph: Ceph, *, failed: bool) -> bool:
+    """Whether OSDs can go for good: all copies are elsewhere; or the OSDs have failed, all data can be used, and there is no place to make copies anew."""
+    return drained([osd.id for osd in osds], ceph) or (failed and nowhere(osds, ceph) and not ceph.groups.inactive and not ceph.groups.unfound)
 
 
 def nowhere(osds: Sequence[Osd], ceph: Ceph) -> bool:

@@ -108,9 +108,7 @@ class Removal:
         held: Deadline | None = None
         while True:
             look = self.look(step.osds)
-            if self.failed:
-                self.refuse(step.osds, look)
-            if removal.drained(step.osds, look.ceph):
+            if removal.expendable([osd for osd in look.ceph.osds if osd.id in step.osds], look.ceph, failed=self.failed):
                 held = held or Deadline(self.settle)
                 if held.expired:
                     return
@@ -152,9 +150,8 @@ class Removal:
         self._until(lambda now: not any(osd.up for osd in now.ceph.osds if osd.id in step.osds), step, "did not stop")
 
     def _purge(self, step: Step, look: Look) -> None:
-        osds = [osd for osd in look.ceph.osds if osd.id in step.osds]
         # Without a place for its copies, Ceph will never call it safe: that the disk is lost is known, and all data can be used.
-        force = ["--force"] if self.failed and removal.nowhere(osds, look.ceph) and not removal.drained(step.osds, look.ceph) else []
+        force = ["--force"] if self.failed and not removal.drained(step.osds, look.ceph) else []
         for number in step.osds:
             try:
                 self._toolbox.ceph(["osd", "purge", str(number), "--yes-i-really-mean-it", *force], self.deadline)

@@ -132,7 +132,6 @@ def test_a_disk_that_has_failed_is_replaced(storage: Storage) -> None:
     with ceph.writing(storage.lab) as report:
         storage.lab.command("fault", "disk", "m2", "OSD2", "fail")
         ceph.wait(lambda: ceph.ask(storage.lab, "status")["osdmap"]["num_up_osds"] == 5, 120, "Ceph sees that the OSD is down")
-        storage.lab.command("disk", "remove", "m2", "OSD2")
         storage.lab.command("disk", "add", "m2", "OSD3")
         storage.disks["m2"] = ["OSD1", "OSD3"]
         run = storage.play("osd_replace", ceph_osd_disks=[old])

@@ -91,6 +91,12 @@ def test_a_failed_disk_whose_copies_have_no_other_place_is_not_waited_for() -> N
     assert "drain" in [step.kind for step in plan([1], seen, failed=False)], "only who says that it has failed may skip the wait"
 
 
+def test_a_failed_disk_is_not_removed_while_data_cannot_be_used() -> None:
+    osds = (*THREE[:1], replace(THREE[1], up=False), *THREE[2:])
+    seen = look(osds, daemons=DAEMONS[:3], groups=PlacementGroups(33, {"active+undersized+degraded": 30, "peering": 3}))
+    assert [step.kind for step in plan([1], seen, failed=True)] == ["out", "drain", "forget", "stop", "purge", "delete"]
+
+
 def test_an_osd_that_is_up_is_never_lost() -> None:
     assert not nowhere([THREE[1]], look(THREE).ceph)
 
@@ -150,8 +156,11 @@ def test_the_texts_name_host_disk_and_device() -> None:
             look(changed(3, up=False), groups=PlacementGroups(33, {"active+clean": 30, "down": 3})),
             [3],
             True,
-            ["3 placement groups are not active"],
+            ["3 placement groups are down or incomplete"],
             id="failed, and perhaps the only copy",
+        ),
+        pytest.param(
+            look(changed(3, up=False), groups=PlacementGroups(33, {"active+clean": 30, "peering": 3})), [3], True, [], id="failed, and peering passes"
         ),
         pytest.param(
             look(changed(3, up=False), groups=PlacementGroups(33, {"active+degraded": 33}, unfound=2)),

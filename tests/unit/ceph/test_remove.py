@@ -234,7 +234,15 @@ def test_nothing_that_is_up_has_failed(world: World) -> None:
 
 def view(groups: int, misplaced: int = 0, speed: int = 0, **states: int) -> Ceph:
     osds = (Osd(3, "m1", True, False, placement_groups=groups),)
-    return Ceph("f", "20", "HEALTH_WARN", (), (), osds, PlacementGroups(33, states, misplaced=misplaced, recovering_bytes=speed))
+    return Ceph(
+        "f",
+        "20",
+        "HEALTH_WARN",
+        (),
+        (),
+        osds,
+        PlacementGroups(33, {"active+clean": 33 - sum(states.values()), **states}, misplaced=misplaced, recovering_bytes=speed),
+    )
 
 
 def test_progress_tells_what_is_left_and_how_long_it_takes() -> None:
