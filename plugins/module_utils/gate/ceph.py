@@ -149,7 +149,7 @@ def _groups(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
         )
     unclean = groups.total - groups.active_clean - groups.inactive
     if unclean and not policy.without:
-        speed = f", {groups.recovering_bytes / 1024**2:.0f} MiB/s" if groups.recovering_bytes else ""
+        speed = f", {groups.recovering_bytes / 1024**2:.1f} MiB/s" if groups.recovering_bytes else ""
         yield Finding(
             "ceph",
             "cluster",
@@ -157,7 +157,7 @@ def _groups(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
             "Wait for Ceph to finish; where nothing moves, an OSD is missing or too full.",
         )
     elif groups.recovering_bytes and not policy.without:
-        yield Finding("ceph", "cluster", f"copies are being made, {groups.recovering_bytes / 1024**2:.0f} MiB/s", "Wait for Ceph to finish.")
+        yield Finding("ceph", "cluster", f"copies are being made, {groups.recovering_bytes / 1024**2:.1f} MiB/s", "Wait for Ceph to finish.")
 
 
 def _states(ceph: Ceph, *, active: bool) -> str:

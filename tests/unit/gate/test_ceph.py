@@ -97,7 +97,7 @@ MISSING = {
             ["2 of 23 placement groups are not active", "1 of 23 placement groups have not all copies"],
             id="data cannot be used",
         ),
-        pytest.param({"groups": replace(WELL.groups, recovering_bytes=5 * 1024**2)}, CephPolicy(), ["copies are being made, 5 MiB/s"], id="recovery"),
+        pytest.param({"groups": replace(WELL.groups, recovering_bytes=5 * 1024**2)}, CephPolicy(), ["copies are being made, 5.0 MiB/s"], id="recovery"),
         pytest.param({"groups": replace(WELL.groups, unfound=2)}, CephPolicy(), ["2 objects are nowhere to be found"], id="unfound"),
         pytest.param({"flags": ("noout",)}, CephPolicy(), ["the flag noout is set"], id="a flag"),
         pytest.param({"host_flags": (("m2", ("noout",)),)}, CephPolicy(), ["the flag noout is set for this host"], id="a flag of a host"),
