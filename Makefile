@@ -70,11 +70,11 @@ test-molecule: prerequisites setup ## Components one by one on a cluster of kind
 	@echo "test-molecule: building the tools"; $(BIN)/python tests/kind/kind build
 	@echo "test-molecule: pytest"; TRINODE_MOLECULE_SCENARIOS="$(SCENARIOS)" $(PYTEST) -v --durations=0 tests/molecule
 
-# The longest comes last, so that pytest's own count closes the output.
 test: prerequisites lint sanity ## Everything but chaos
 	@echo "test: building the tools of the lab and of kind"; $(LAB) build; $(BIN)/python tests/kind/kind build
 	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) tests/unit tests/contract
-	@echo "test: all tests"; $(PYTEST) -m "not chaos" tests/unit tests/contract tests/molecule tests/lab/tests
+	@echo "test: kind and the lab"; $(PYTEST) -m "not chaos" tests/molecule tests/lab/tests
+	@echo "test: unit and contract tests"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
 
 test-chaos: prerequisites setup ## The long ones: many interrupted runs
 	@echo "test-chaos: building the lab's tools"; $(LAB) build
