@@ -66,7 +66,7 @@ def run(cases: list[Case], directory: Path, play_keywords: dict[str, Any] | None
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert outcome.returncode == 0, outcome.stdout[-3000:] + outcome.stderr[-3000:]
     assert "errantly sent data" not in outcome.stderr + outcome.stdout

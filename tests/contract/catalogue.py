@@ -298,7 +298,7 @@ def evaluate(directory: Path, variant: Variant, names: Sequence[str]) -> dict[st
     environment |= {"ANSIBLE_CONFIG": str(directory / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "play.yml", "-i", "hosts.yml", "--limit", f"{','.join(names)},localhost"]
     command += ["-e", json.dumps({"evaluated_file": str(output), "evaluated_names": list(names)})]
-    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=900, check=False)
     if not output.exists():
         raise RuntimeError(f"ansible-playbook: {result.stdout[-6000:]}{result.stderr[-2000:]}")
     return {name: Evaluated(**values) for name, values in json.loads(output.read_text()).items()}

@@ -106,7 +106,6 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "unreachable": ({"machines": [{"name": "m1", "address": NOWHERE}], "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
         "unreachable, only told": ({"machines": [{"name": "m1", "address": NOWHERE}], "enforce": False, "timeout": 2, **MISSING}, CHECK),
         "no machines": ({"machines": [], "ours": []}, {}),
-        "no address": ({"machines": [{"name": "m1"}]}, {}),
     },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
@@ -181,7 +180,6 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "talos_disk_wipe": {
         "unreachable": ({"address": NOWHERE, "serial": "S1", "timeout": 2, **MISSING}, {}),
         "unreachable, in check mode": ({"address": NOWHERE, "serial": "S1", "path": "/dev/sdb", "ours": [], "timeout": 2, **MISSING}, CHECK),
-        "no serial": ({"address": NOWHERE, "path": "/dev/sdb"}, {}),
     },
     "talos_etcd_info": {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),

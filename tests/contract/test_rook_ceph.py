@@ -192,7 +192,7 @@ def probes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "play.yml", "-i", "localhost,", "-c", "local"]
     command += ["-e", json.dumps({"role": str(catalogue.ROOT / "roles" / "rook_ceph"), "output": str(output), "choices": CHOICES})]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")} | {"ANSIBLE_CONFIG": str(directory / "ansible.cfg")}
-    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert output.exists(), result.stdout[-3000:] + result.stderr[-1000:]
     found: list[dict[str, Any]] = json.loads(output.read_text())
     return found
