@@ -47,7 +47,6 @@ options:
   policy:
     description: How storage is to be laid out.
     type: dict
-    default: {}
     suboptions:
       osds_per_device:
         description: OSDs on each disk that does not say another number.

@@ -173,7 +173,7 @@ def _osds(said: Json, nodes: Sequence[str], paths: Mapping[int, str]) -> Iterabl
 def _device(told: Json) -> tuple[str, str]:
     """Kernel's name and Ceph's name of the disk that holds the data, of an OSD that may have a second one for its database."""
     ids = dict(entry.split("=", 1) for entry in str(told.get("device_ids") or "").split(",") if "=" in entry)
-    device = str(told.get("bluestore_bdev_devices") or next(iter(ids), "") or told.get("devices") or "").split(",")[0]
+    device = str(told.get("bluestore_bdev_devices") or next(iter(ids), "") or told.get("devices") or "").split(",", maxsplit=1)[0]
     return device, ids.get(device, "")
 
 

@@ -204,8 +204,7 @@ def _capacity(osds: Sequence[Osd], ceph: Ceph) -> Iterable[str]:
     """Would what is left be too full? Where there are as many hosts as copies, what is on a host has to stay there."""
     classes = {pool.device_class for pool in ceph.pools if pool.device_class}
     gone = {osd.id for osd in osds}
-    for host in dict.fromkeys(osd.host for osd in osds):
-        mine = next(osd for osd in osds if osd.host == host)
+    for host, mine in {osd.host: osd for osd in osds}.items():
         peers = [osd for osd in ceph.osds if osd.in_ and (mine.device_class not in classes or osd.device_class == mine.device_class)]
         copies = max((pool.size for pool in ceph.pools if pool.failure_domain != "osd"), default=0)
         bound = len({osd.host for osd in peers}) <= copies

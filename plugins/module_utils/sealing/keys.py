@@ -92,10 +92,14 @@ def read(path: str, vault_password: str) -> list[KeyPair]:
 def from_secrets(secrets: Iterable[Mapping[str, Any]], *, where: str) -> list[KeyPair]:
     """The pairs in the controller's Secrets, the newest first."""
     try:
-        found = [tuple(base64.b64decode(item["data"][name]).decode() for name in ("tls.crt", "tls.key")) for item in secrets]
+        found = [(_decoded(item, "tls.crt"), _decoded(item, "tls.key")) for item in secrets]
     except (KeyError, TypeError, ValueError) as error:
         raise _no_pairs(where) from error
-    return _checked([(certificate, key) for certificate, key in found], where)
+    return _checked(found, where)
+
+
+def _decoded(secret: Mapping[str, Any], name: str) -> str:
+    return base64.b64decode(secret["data"][name]).decode()
 
 
 def _checked(found: Sequence[tuple[str, str]], where: str) -> list[KeyPair]:
