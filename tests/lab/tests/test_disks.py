@@ -249,7 +249,7 @@ def test_the_serial_of_another_machines_disk_is_refused(disks: Disks) -> None:
         pytest.skip("the lab has one machine")
     before = disks.fingerprints()
     wrong = {"machine_install_disk": {"serial": disks.serial("HDD1", machine=2)}}
-    disks.lab.write(m1=wrong, m2={"machine_install_disk": {"serial": disks.serial("SYS", machine=2)}})
+    disks.lab.write(m1=wrong, m2={"machine_role": "worker", "machine_install_disk": {"serial": disks.serial("SYS", machine=2)}})
     run = disks.lab.playbook("site.yml")
     assert run.returncode != 0
     output = " ".join(run.output.split())

@@ -53,7 +53,7 @@ def test_install_disk_missing(fresh: Lab) -> None:
 
 def test_install_disk_ambiguous(fresh: Lab) -> None:
     run = fresh.playbook("site.yml", variables={"machine_install_disk": {"type": "ssd"}})
-    failed(run, "machine_install_disk", "3 disks of the machine have type ssd", within=60)
+    failed(run, "machine_install_disk", "4 disks of the machine have type ssd", within=60)
 
 
 def test_config_rejected(fresh: Lab) -> None:
