@@ -9,6 +9,7 @@ import base64
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -31,12 +32,12 @@ _YEARS = 10
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A self-signed certificate and its private key, both PEM."""
+    """A self-signed certificate and its private key, both PEM. To read a key takes a quarter of a second (it is checked), so it is read once."""
 
     certificate: str
     key: str
 
-    @property
+    @cached_property
     def private(self) -> rsa.RSAPrivateKey:
         found = serialization.load_pem_private_key(self.key.encode(), None)
         if not isinstance(found, rsa.RSAPrivateKey):
@@ -47,14 +48,18 @@ class KeyPair:
     def public(self) -> rsa.RSAPublicKey:
         return self.private.public_key()
 
+    @cached_property
+    def _parsed(self) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.certificate.encode())
+
     @property
     def made(self) -> dt.datetime:
-        return x509.load_pem_x509_certificate(self.certificate.encode()).not_valid_before_utc
+        return self._parsed.not_valid_before_utc
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, hexadecimal."""
-        return x509.load_pem_x509_certificate(self.certificate.encode()).fingerprint(hashes.SHA256()).hex()
+        return self._parsed.fingerprint(hashes.SHA256()).hex()
 
 
 def generate(now: dt.datetime) -> KeyPair:
@@ -106,7 +111,7 @@ def _checked(found: Sequence[tuple[str, str]], where: str) -> list[KeyPair]:
     box.require_cryptography()
     pairs = [KeyPair(certificate, key) for certificate, key in found]
     try:
-        whole = all(x509.load_pem_x509_certificate(pair.certificate.encode()).public_key() == pair.public for pair in pairs)
+        whole = all(pair._parsed.public_key() == pair.public for pair in pairs)
     except (AttributeError, ValueError) as error:
         raise _no_pairs(where) from error
     if not pairs or not whole:
