@@ -16,6 +16,7 @@ description:
 author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
+  - trinode.platform.disks
   - trinode.platform.attributes
   - trinode.platform.attributes.info
   - trinode.platform.attributes.actiongroup_talos
@@ -52,25 +53,6 @@ options:
         type: list
         elements: str
         default: []
-  ours:
-    description:
-      - What the running Ceph cluster calls its disks. Leave it out when Ceph was not asked or does not answer; then a disk with BlueStore, LVM or LUKS on a
-        running machine is not decided, with a warning. An empty list means that there is no OSD.
-      - An entry with an empty C(serial) is an OSD that has never started; while there is one, an OSD's disk that is not named is not decided either.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: The node that the OSD runs on.
-        type: str
-        default: ""
-      serial:
-        description: Serial of the OSD's disk.
-        type: str
-        default: ""
-      osd:
-        description: Number of the OSD.
-        type: raw
   enforce:
     description: Fail when anything is refused, all findings at once. Else they are only told.
     type: bool
@@ -172,7 +154,7 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.disks.ask import ask
 from ansible_collections.trinode.platform.plugins.module_utils.disks.judge import Judgement, judge
-from ansible_collections.trinode.platform.plugins.module_utils.disks.membership import membership_from
+from ansible_collections.trinode.platform.plugins.module_utils.disks.membership import OURS_OPTION, membership_from
 from ansible_collections.trinode.platform.plugins.module_utils.disks.show import suggestions, table
 from ansible_collections.trinode.platform.plugins.module_utils.errors import RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
@@ -191,11 +173,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
             "wipe_disks": {"type": "list", "elements": "str", "default": []},
         },
     },
-    "ours": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"host": {"type": "str", "default": ""}, "serial": {"type": "str", "default": ""}, "osd": {"type": "raw"}},
-    },
+    "ours": OURS_OPTION,
     "enforce": {"type": "bool", "default": True},
     "talosctl": {"type": "str", "default": "talosctl"},
     "talosconfig": {"type": "path"},

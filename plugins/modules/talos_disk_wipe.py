@@ -17,6 +17,7 @@ description:
 author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
+  - trinode.platform.disks
   - trinode.platform.talos
   - trinode.platform.attributes
   - trinode.platform.attributes.actiongroup_talos
@@ -35,24 +36,6 @@ options:
     description: The machine's node name, by which Ceph knows it. Empty means O(address).
     type: str
     default: ""
-  ours:
-    description:
-      - What the running Ceph cluster calls its disks, as for M(trinode.platform.disk_contract). None of them is wiped.
-      - Without it, a disk with BlueStore, LVM or LUKS is refused on a machine that is not in maintenance mode.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: The node that the OSD runs on.
-        type: str
-        default: ""
-      serial:
-        description: Serial of the OSD's disk.
-        type: str
-        default: ""
-      osd:
-        description: Number of the OSD.
-        type: raw
   always:
     description: Wipe also a disk on which Talos finds nothing. For one that was wiped at its ends alone and keeps old labels of BlueStore further in.
     type: bool
@@ -95,7 +78,7 @@ disk:
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.disks.membership import membership_from
+from ansible_collections.trinode.platform.plugins.module_utils.disks.membership import OURS_OPTION, membership_from
 from ansible_collections.trinode.platform.plugins.module_utils.disks.wipe import WipeRequest, wipe
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_disks import describe_disks
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine
@@ -109,11 +92,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "serial": {"type": "str", "required": True},
     "path": {"type": "str", "default": ""},
     "name": {"type": "str", "default": ""},
-    "ours": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"host": {"type": "str", "default": ""}, "serial": {"type": "str", "default": ""}, "osd": {"type": "raw"}},
-    },
+    "ours": OURS_OPTION,
     "always": {"type": "bool", "default": False},
 }
 

@@ -19,6 +19,13 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.machine imp
 # In these forms Rook makes an OSD: plainly, encrypted, several on a disk or with its metadata elsewhere.
 _FORMS = (disk_contents.BLUESTORE, disk_contents.ENCRYPTED, disk_contents.LVM)
 
+OURS_OPTION: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {"host": {"type": "str", "default": ""}, "serial": {"type": "str", "default": ""}, "osd": {"type": "raw"}},
+}
+"""The option ``ours`` of modules, as the fragment trinode.platform.disks documents it."""
+
 
 @dataclass(frozen=True)
 class Osd:
