@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.components import check_components, check_storage
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.gitops import check_gitops
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.machines import check_machines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.names import check_names, check_scope
@@ -30,5 +31,6 @@ def check(inventory: Inventory) -> list[Finding]:
             *check_versions(inventory, cluster),
             *check_components(inventory),
             *check_storage(inventory, cluster, machines),
+            *check_gitops(inventory, cluster),
         ]
     )

@@ -221,6 +221,36 @@ def web_url(value: str) -> Problem | None:
     return Problem(f"{value!r} is not an https URL", "Write it with https:// and a host.")
 
 
+def git_url(value: str) -> Problem | None:
+    """A repository over https (or http), or over SSH as a URL or as user@host:path; without a password, which would end up in the cluster in clear."""
+    parts = urlsplit(value)
+    if parts.scheme in ("https", "http") and parts.hostname and parts.path.strip("/"):
+        if "@" not in parts.netloc:
+            return None
+        return Problem("the URL holds a user name or a password", "Leave them out, and set trinode_git_username and trinode_git_token.")
+    if parts.scheme == "ssh" and parts.hostname and parts.path.strip("/") and not parts.password:
+        return None
+    if re.fullmatch(r"[\w.-]+@[\w.-]+:(?!//)\S+", value):
+        return None
+    return Problem(f"{value!r} is no URL of a repository", "Write it as https://HOST/PATH.git, ssh://git@HOST/PATH.git or git@HOST:PATH.git.")
+
+
+def git_branch(value: str) -> Problem | None:
+    """A name that git takes for a branch, as git-check-ref-format describes it."""
+    parts = value.split("/")
+    bad = re.search(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{", value) or value.startswith("-") or value in ("@", "HEAD")
+    if bad or value.endswith(".") or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts):
+        return Problem(f"{value!r} is no name of a branch", "Write the branch's name alone, such as main.")
+    return None
+
+
+def git_path(value: str) -> Problem | None:
+    """A directory below the repository's root."""
+    if value.startswith("/") or any(part in ("", ".", "..") or part.startswith("-") or part.lower() == ".git" for part in value.rstrip("/").split("/")):
+        return Problem(f"{value!r} is no directory of a repository", "Write it from the repository's root, such as clusters/home.")
+    return None
+
+
 def install_disk(value: dict[str, Any]) -> Problem | None:
     """The disk for Talos: by exactly one identity (serial, wwid, by_id), by attributes, or by an expression that matches one disk."""
     if problem := _first(_disk_problems(value, (*DISK_ATTRIBUTES, *DISK_MATCH))):

@@ -128,6 +128,42 @@ _CLUSTER = (
     _cluster("chart_cache", "str", "~/.cache/trinode/charts", "Directory where fetched charts are kept.", **_PATH),
     _cluster("charts", "dict", {}, "Changes to pinned charts by the pin's name: repository, digest, version.", constraint=constraints.charts),
     _cluster("tree", "str", "{{ trinode_directory }}/platform", "Directory of the rendered platform, one file an object.", **_PATH),
+    _cluster(
+        "git_url",
+        "str",
+        "",
+        "Repository of yours that holds the platform: an https or SSH URL without credentials. Empty keeps a local repository only; then there is no GitOps.",
+        constraint=constraints.git_url,
+    ),
+    _cluster("git_branch", "str", "main", "Branch that the platform is published to, and that Argo CD follows.", constraint=constraints.git_branch),
+    _cluster(
+        "git_path",
+        "str",
+        "",
+        "Directory in the repository that is the platform's, as for one of several clusters. Empty is its root.",
+        constraint=constraints.git_path,
+    ),
+    _cluster("git_username", "str", "git", "User name for https."),
+    _cluster("git_token", "str", "", "Token or password for https, best encrypted with Ansible Vault. Argo CD gets it as a sealed Secret."),
+    _cluster(
+        "git_ssh_key", "str", "", "Private key for SSH (a deploy key that may write), best encrypted with Ansible Vault. Argo CD gets it as a sealed Secret."
+    ),
+    _cluster("git_known_hosts", "str", "", "Lines of known_hosts with the key of the SSH server. Needed for SSH."),
+    _cluster("git_ca", "str", "", "Certificate authority of the https server in PEM, where it is not a public one."),
+    _cluster(
+        "git_overwrite",
+        "bool",
+        False,
+        "Whether other people's edits inside the platform's own files are overwritten. Without it they refuse the run, which shows them.",
+    ),
+    _cluster("git_repository", "str", "{{ trinode_directory }}/platform.git", "Local bare repository: a copy of yours, or the only one.", **_PATH),
+    _cluster(
+        "sealing_keys",
+        "str",
+        "{{ trinode_directory }}/sealing-keys.yaml",
+        "The key pairs that secrets are sealed with, encrypted with the vault password. Keep a copy; without it nothing sealed opens.",
+        **_PATH,
+    ),
     _cluster("domain", "str", "{{ trinode_cluster_name }}.internal", "Domain of the platform's user interfaces: grafana.<domain> and so on.", **_PATH),
     _cluster(
         "load_balancer_addresses",
