@@ -21,6 +21,8 @@ from trinode_lab.errors import LabError
 from trinode_lab.settings import ROOT, cache_directory
 
 TALOS_VERSION = "v1.13.8"
+ARGO_CD_VERSION = "3.2.0"
+SEALED_SECRETS_VERSION = "0.32.0"
 KUBERNETES_VERSION = "v1.36.3"
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
@@ -115,6 +117,18 @@ CNI = Tool(
     },
 )
 HELM = Tool("helm", "tools/helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
+ARGOCD = Tool(
+    "argocd",
+    "tools/argocd",
+    {"argocd": "github.com/argoproj/argo-cd/v3/cmd"},
+    {"github.com/argoproj/argo-cd/v3/common.version": ARGO_CD_VERSION},
+)
+SEALED_SECRETS = Tool(
+    "sealed_secrets",
+    "tools/sealed_secrets",
+    {name: f"github.com/bitnami-labs/sealed-secrets/cmd/{name}" for name in ("controller", "kubeseal")},
+    {"main.VERSION": SEALED_SECRETS_VERSION},
+)
 KIND = Tool("kind", "tools/kind", {"kind": "sigs.k8s.io/kind"})
 STUB = Tool("stub", "stub", {"stub": "."})
 RUNC_WRAP = Tool("runc_wrap", "runc_wrap", {"runc_wrap": "."})
@@ -128,7 +142,7 @@ def has_front() -> bool:
 
 def wanted(front: bool = True) -> list[Tool]:
     """What this host needs, longest first."""
-    tools = [TALOSCTL, HYPER, MACHINED, HELM, CONTAINERD, RUNC, CNI, STUB]
+    tools = [ARGOCD, TALOSCTL, HYPER, MACHINED, HELM, SEALED_SECRETS, CONTAINERD, RUNC, CNI, STUB]
     tools += [FRONT] if front and has_front() else []
     tools += [RUNC_WRAP] if host.needs_runc_wrap() else []
     tools += [SHIM] if host.needs_shim() else []
