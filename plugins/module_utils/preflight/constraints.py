@@ -127,6 +127,12 @@ def positive(value: float) -> Problem | None:
     return Problem(f"{value!r} is not a time", "Write seconds, more than 0.")
 
 
+def milliseconds(value: float) -> Problem | None:
+    if value >= 0:
+        return None
+    return Problem(f"{value!r} is no limit", "Write milliseconds, or 0 for no limit.")
+
+
 def share(value: float) -> Problem | None:
     if 0 < value < 1:
         return None

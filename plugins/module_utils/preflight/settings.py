@@ -183,6 +183,23 @@ _CLUSTER = (
     ),
     _cluster("machine_timeout", "int", 600, "Seconds that one machine may take for one step, such as installing and booting.", constraint=constraints.positive),
     _cluster("cluster_timeout", "int", 900, "Seconds that the cluster may take to become healthy.", constraint=constraints.positive),
+    _cluster(
+        "etcd_probe", "bool", True, "Whether the control planes' disks are measured before etcd is bootstrapped. It takes about 6 seconds of the first run."
+    ),
+    _cluster(
+        "etcd_fsync_warn",
+        "float",
+        10.0,
+        "Warn when a control plane's disk takes this many milliseconds or more for 99 of 100 of etcd's syncs. 0 never warns.",
+        constraint=constraints.milliseconds,
+    ),
+    _cluster(
+        "etcd_fsync_refuse",
+        "float",
+        100.0,
+        "Refuse to bootstrap when a control plane's disk takes this many milliseconds or more for 99 of 100 of etcd's syncs. 0 never refuses.",
+        constraint=constraints.milliseconds,
+    ),
     _cluster("allow_reboot", "bool", False, "Whether a changed machine config may reboot machines, one at a time between two gates."),
     _cluster(
         "gate_checks",
