@@ -65,6 +65,10 @@ CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadat
 
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
+    "argocd_admin": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "secret": "argocd-admin"}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "secret": "argocd-admin"}, CHECK),
+    },
     "ceph_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_osds": [1]}, CHECK),
@@ -183,6 +187,10 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     },
     "talos_etcd_info": {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),
+    },
+    "talos_etcd_probe": {
+        "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", **MISSING}, {}),
+        "before there is anything, in check mode": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", **MISSING}, CHECK),
     },
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),

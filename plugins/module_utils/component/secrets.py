@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ _SHORTEST = 6
 
 
 def hidden_values(definition: Any) -> list[str]:
-    """The texts in a definition that are secrets by the names of their keys: values of charts, and the given values of generated secrets."""
+    """The texts in a definition that are secrets by the names of their keys: values of charts, given values of generated secrets, Secrets among resources."""
     if not isinstance(definition, Mapping):
         return []
     found: list[str] = []
@@ -23,6 +24,10 @@ def hidden_values(definition: Any) -> list[str]:
         found += _under_secret_keys(chart.get("values"))
     for secret in _dictionaries(definition.get("generated_secrets")):
         found += _under_secret_keys(secret.get("values"))
+    for item in _dictionaries(definition.get("resources")):
+        if item.get("kind") == "Secret":
+            encoded = list(_under_secret_keys(item.get("data")))
+            found += [*_under_secret_keys(item.get("stringData")), *encoded, *(_decoded(text) for text in encoded)]
     return [text for text in found if len(text) >= _SHORTEST]
 
 
@@ -35,6 +40,13 @@ def _under_secret_keys(value: Any, *, secret: bool = False) -> Iterator[str]:
             yield from _under_secret_keys(entry, secret=secret)
     elif secret and isinstance(value, str):
         yield value
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode()
+    except ValueError:
+        return ""
 
 
 def _dictionaries(value: Any) -> list[Mapping[str, Any]]:

@@ -78,29 +78,37 @@ def _late(request: Request, wrong: str, deadline: Deadline) -> DeadlineExceeded:
 
 def _ask(client: Client, request: Request, deadline: Deadline) -> str:
     """One try: what is wrong with the answer, or nothing."""
-    path, _question, query = request.path.partition("?")
-    target = f"/api/v1/namespaces/{request.namespace}/services/{request.scheme}:{request.service}:{request.port}/proxy{unquote(path)}"
     try:
-        status, body = client.exchange(
-            target,
-            [*parse_qsl(query, keep_blank_values=True), *request.query],
-            method=request.method,
-            body=request.body,
-            headers=request.headers,
-            deadline=deadline.at_most(_TRY_SECONDS),
-        )
+        status, body = exchange(client, request, deadline.at_most(_TRY_SECONDS))
     except api_errors.ApiUnreachable as error:
+        return error.what
+    except api_errors.ApiError as error:
+        if error.code in (401, 403):
+            raise
         return error.what
     except DeadlineExceeded as error:
         if deadline.expired:
             raise
         return error.what
+    return judge(request, status, body)
+
+
+def exchange(client: Client, request: Request, deadline: Deadline) -> tuple[int, bytes]:
+    """One request: the service's own status and body, whatever they are. Raises ApiError where the API server itself answers."""
+    path, _question, query = request.path.partition("?")
+    target = f"/api/v1/namespaces/{request.namespace}/services/{request.scheme}:{request.service}:{request.port}/proxy{unquote(path)}"
+    status, body = client.exchange(
+        target,
+        [*parse_qsl(query, keep_blank_values=True), *request.query],
+        method=request.method,
+        body=request.body,
+        headers=request.headers,
+        deadline=deadline,
+    )
     refusal = _refusal(status, body, request, client.server)
     if refusal is not None:
-        if refusal.code in (401, 403):
-            raise refusal
-        return refusal.what
-    return judge(request, status, body)
+        raise refusal
+    return status, body
 
 
 def judge(request: Request, status: int, body: bytes) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.argo_cd import check_argo_cd
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.components import check_components, check_storage
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.gitops import check_gitops
@@ -32,5 +33,6 @@ def check(inventory: Inventory) -> list[Finding]:
             *check_components(inventory),
             *check_storage(inventory, cluster, machines),
             *check_gitops(inventory, cluster),
+            *check_argo_cd(inventory),
         ]
     )

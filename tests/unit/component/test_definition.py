@@ -120,6 +120,11 @@ def test_secrets_among_values_are_hidden_and_names_of_secrets_are_not() -> None:
         "charts": [{"values": values}],
         "generated_secrets": [{"values": {"admin-user": "administrator", "admin-password": "battery staple"}}],
         "routes": [{"password": "kubectl get secret"}],
+        "resources": [
+            {"kind": "Secret", "stringData": {"url": "https://git.example.org", "sshPrivateKey": "a private key"}},
+            {"kind": "Secret", "data": {"client_secret": "bm90IGEgc2VjcmV0"}},
+            {"kind": "ConfigMap", "data": {"password": "no secret here"}},
+        ],
     }
-    assert hidden_values(definition) == ["correct horse", "0123456789", "battery staple"]
+    assert hidden_values(definition) == ["correct horse", "0123456789", "battery staple", "a private key", "bm90IGEgc2VjcmV0", "not a secret"]
     assert hidden_values("nonsense") == []
