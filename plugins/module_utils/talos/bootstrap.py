@@ -18,7 +18,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, DeadlineExceeded, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.talos import etcd, machine_problems, machine_tls
-from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place, decide, joining, unfinished
+from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Decision, Place, decide, joining, unfinished
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import AlreadyDone, NotReady, Unreachable
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import EtcdSummary, summarize
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import PATIENCE_SECONDS, PullFailed
@@ -67,12 +67,42 @@ def _bootstrap_once(first: Machine, endpoints: Sequence[Machine], check_mode: bo
                 problem = error.what
             else:
                 return True
-        progress(f"etcd cannot be bootstrapped yet: {problem}")
-        if limit.expired:
-            if decision.refused:
-                raise RefusedError(f"etcd is not bootstrapped: {problem}", where=first.address, hint=decision.hint)
-            raise DeadlineExceeded(f"etcd could not be bootstrapped within {limit.seconds:.0f} s: {problem}", where=first.address, hint=decision.hint)
-        limit.pause(LOOK_SECONDS)
+        _go_on(first, decision, problem, limit)
+
+
+def any_data(endpoints: Sequence[Machine], *, deadline: Deadline) -> bool:
+    """Whether any control plane shows data of etcd: one call each. One that cannot be asked is none that does."""
+
+    def has_data(machine: Machine) -> bool:
+        try:
+            return machine.context is not None and etcd.has_data(machine.client(), deadline=deadline)
+        except (ConnectionFailed, CommandError):
+            return False
+
+    with ThreadPoolExecutor(max_workers=len(endpoints)) as pool:
+        return any(pool.map(has_data, endpoints))
+
+
+def await_ready(first: Machine, endpoints: Sequence[Machine], *, deadline: Deadline) -> list[Machine]:
+    """Until etcd could be bootstrapped: then the control planes that run with their configuration. None when it was bootstrapped before."""
+    while True:
+        places = _places(endpoints, deadline)
+        decision = decide(first.address, places)
+        if decision.bootstrapped:
+            return []
+        if decision.ready:
+            return [machine for machine, place in zip(endpoints, places, strict=True) if place.trust == machine_tls.OURS]
+        _go_on(first, decision, decision.obstacle, deadline)
+
+
+def _go_on(first: Machine, decision: Decision, problem: str, limit: Deadline) -> None:
+    """Say what is in the way, and wait a moment; raise when there is no time left."""
+    progress(f"etcd cannot be bootstrapped yet: {problem}")
+    if limit.expired:
+        if decision.refused:
+            raise RefusedError(f"etcd is not bootstrapped: {problem}", where=first.address, hint=decision.hint)
+        raise DeadlineExceeded(f"etcd could not be bootstrapped within {limit.seconds:.0f} s: {problem}", where=first.address, hint=decision.hint)
+    limit.pause(LOOK_SECONDS)
 
 
 def _places(endpoints: Sequence[Machine], deadline: Deadline) -> list[Place]:
