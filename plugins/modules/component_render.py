@@ -12,7 +12,7 @@ description:
   - Renders all charts of a component at once and adds the component's own objects, namespaces and routes.
   - Writes one object a file under names and in a form that stay, so that a version control system shows a list of changes. Files of objects that are
     gone are removed.
-  - Secrets that hold something are written encrypted with Ansible Vault, and only when their content changes.
+  - Secrets that hold something are written as SealedSecrets (O(sealing_keys)) or encrypted with Ansible Vault, and only when their content changes.
   - Charts and files of manifests are fetched once into O(cache). When nothing has changed since the last time, C(helm) is not even started.
 author:
   - trinode.platform contributors (@trinode)
@@ -76,6 +76,37 @@ options:
     description: Password of Ansible Vault for Secrets. Without one, a component that renders Secrets is refused.
     type: str
     default: ""
+  sealing_keys:
+    description:
+      - The file of key pairs that M(trinode.platform.sealing_keys) keeps. With it, Secrets that hold something become SealedSecrets (scope strict), also the
+        C(generated_secrets) of O(definition), whose values then exist there and in the cluster only. Empty means that Secrets are not sealed.
+      - A value that is sealed already stays as it is, also the bytes of it; it is sealed anew when it changes, or when there is a newer key.
+      - Components that Sealed Secrets itself needs are not sealed (Cilium, the Gateway API, the definitions of the Prometheus operator). Those that are
+        sealed need it, which RV(definition) says.
+    type: path
+    default: ""
+  kubeconfig:
+    description:
+      - The cluster that is asked for what the files do not have, before a value is made up. So a password that a component generated in the cluster before
+        its secrets were sealed stays the same. Only used with O(sealing_keys).
+      - A cluster that does not answer fails the task, but in check mode. One whose kubeconfig does not exist has nothing.
+    type: path
+    default: ""
+  application:
+    description:
+      - The Application of Argo CD that takes the objects over. They get the annotations and the label that Argo CD would give them. Empty means none.
+      - With it, Secrets that cannot be sealed are refused.
+    type: dict
+    default: {}
+    suboptions:
+      name:
+        description: Its name. By default that of the component, with dashes.
+        type: str
+        default: ""
+      namespace:
+        description: The namespace that it delivers to. By default that of the component.
+        type: str
+        default: ""
   timeout:
     description: Seconds after which the task gives up.
     type: int
@@ -89,7 +120,7 @@ attributes:
     details: The files are written to a directory of the run, and RV(path) names that one. O(tree) stays as it is.
   diff_mode:
     support: full
-    details: By file. Nothing of Secrets is shown.
+    details: By file. Nothing of Secrets is shown; of what is sealed only which values, and why they were sealed anew.
   idempotent:
     support: full
 """
@@ -106,6 +137,8 @@ EXAMPLES = r"""
     kubernetes_version: "{{ trinode_kubernetes_version }}"
     run_directory: "{{ lookup('trinode.platform.run_directory') }}"
     vault_password: "{{ lookup('trinode.platform.vault_password') }}"
+    sealing_keys: "{{ trinode_sealing_keys if trinode_sealed else '' }}"
+    kubeconfig: "{{ trinode_kubeconfig }}"
   register: rendered
 """
 
@@ -135,6 +168,11 @@ versions:
   type: dict
   returned: success
   sample: {cert-manager: v1.21.1}
+sealed:
+  description: How many Secrets are sealed.
+  type: int
+  returned: success
+  sample: 1
 routes:
   description: The user interfaces.
   type: list
@@ -142,16 +180,21 @@ routes:
   returned: success
   sample: [{title: Grafana, url: https://grafana.example.org, password: kubectl ...}]
 definition:
-  description: What M(trinode.platform.component_deliver) needs of the definition, without values, which are in the files, and without C(generated_secrets).
+  description:
+    - What M(trinode.platform.component_deliver) needs of the definition, without values, which are in the files, and without C(generated_secrets).
+    - C(sealed) in it says that those are among the files. C(needs) then has C(sealed_secrets).
   type: dict
   returned: success
   sample: {name: cert_manager, namespace: cert-manager, needs: [cilium], charts: [{pin: cert-manager, release: cert-manager, version: v1.21.1}]}
 """
 
+from dataclasses import replace
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import ApplicationOf, application_of
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway
-from ansible_collections.trinode.platform.plugins.module_utils.component.render import Request, render
+from ansible_collections.trinode.platform.plugins.module_utils.component.render import Rendered, Request, render
+from ansible_collections.trinode.platform.plugins.module_utils.component.sealed import CONTROLLER
 from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
@@ -177,16 +220,25 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "temporary": {"type": "bool", "default": False},
     "run_directory": {"type": "path", "required": True},
     "vault_password": {"type": "str", "default": "", "no_log": True},
+    "sealing_keys": {"type": "path", "default": "", "no_log": False},
+    "kubeconfig": {"type": "path", "default": ""},
+    "application": {
+        "type": "dict",
+        "default": {},
+        "options": {"name": {"type": "str", "default": ""}, "namespace": {"type": "str", "default": ""}},
+    },
     "timeout": {"type": "int", "default": 300},
 }
+_PLAIN = ("definition", "pins", "mirror", "cache", "tree", "kubernetes_version", "helm", "run_directory", "vault_password", "sealing_keys", "kubeconfig")
 
 
 def run(task: Task) -> Outcome:
     params = task.params
     request = Request(
-        **{name: params[name] for name in ("definition", "pins", "mirror", "cache", "tree", "kubernetes_version", "helm", "run_directory", "vault_password")},
+        **{name: params[name] for name in _PLAIN},
         gateway=Gateway(**params["gateway"]) if params["gateway"].get("name") else None,
         temporary=task.check_mode or params["temporary"],
+        application=_application(params["definition"], params["application"]),
     )
     found = render(request, Deadline(params["timeout"]))
     changes = () if params["temporary"] else found.changes
@@ -201,14 +253,26 @@ def run(task: Task) -> Outcome:
             "hooks": found.hooks,
             "versions": dict(found.versions),
             "routes": [dict(route) for route in found.routes],
-            "definition": _outline(task.params["definition"]),
+            "sealed": found.sealed,
+            "definition": _outline(task.params["definition"], found),
         },
     )
 
 
-def _outline(definition: dict[str, Any]) -> dict[str, Any]:
+def _application(definition: dict[str, Any], wanted: dict[str, str]) -> ApplicationOf | None:  # pylint: disable=unsupported-binary-operation
+    if not any(wanted.values()):
+        return None
+    usual = application_of(str(definition.get("name")), wanted.get("namespace") or str(definition.get("namespace")))
+    return replace(usual, name=wanted.get("name") or usual.name)
+
+
+def _outline(definition: dict[str, Any], found: Rendered) -> dict[str, Any]:
     """What delivery needs of a definition: without the values that are in the files now, and without secrets."""
     kept = {key: value for key, value in definition.items() if key != "generated_secrets" and not (key == "resources" and definition.get("charts"))}
+    if found.sealing:
+        kept["sealed"] = True
+    if found.sealed:
+        kept["needs"] = list(dict.fromkeys([*(definition.get("needs") or []), CONTROLLER]))
     charts = [{key: value for key, value in chart.items() if key != "values"} for chart in definition.get("charts") or []]
     return {**kept, "charts": charts} if charts else kept
 

@@ -88,10 +88,15 @@ resealed:
   type: dict
   returned: success
   sample: {password: new}
+object:
+  description: The SealedSecret.
+  type: dict
+  returned: success
+  sample: {apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: database, namespace: shop}, spec: {encryptedData: {password: AgB...}}}
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -121,7 +126,7 @@ def run(task: Task) -> Outcome:
     wanted = sealed_secret.Wanted(
         params["name"],
         params["namespace"],
-        {name: _text(name, value) for name, value in params["values"].items()},
+        {name: _bytes(name, value) for name, value in params["values"].items()},
         params["scope"],
         params["type"],
         params["labels"],
@@ -139,13 +144,13 @@ def run(task: Task) -> Outcome:
         "before": _shown(before, {}),
         "after": _shown(sealed.item, sealed.resealed),
     }
-    return Outcome(changed=changed, diff=diff, values={"resealed": dict(sealed.resealed)})
+    return Outcome(changed=changed, diff=diff, values={"resealed": dict(sealed.resealed), "object": sealed.item})
 
 
-def _text(name: str, value: Any) -> str:
+def _bytes(name: str, value: Any) -> bytes:
     if not isinstance(value, str):
         raise InputError("a value of a Secret is text", where=f"values.{name}", hint="Quote it, or make it JSON with the filter to_json.")
-    return value
+    return value.encode()
 
 
 def _existing(path: str) -> dict[str, Any] | None:  # pylint: disable=unsupported-binary-operation
@@ -173,13 +178,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _shown(item: Mapping[str, Any] | None, resealed: Mapping[str, str]) -> str:  # pylint: disable=unsupported-binary-operation
-    """The object without its long texts, which say nothing to a person and differ each time."""
-    if not item:
-        return ""
-    spec = item.get("spec") or {}
-    names: Iterable[str] = spec.get("encryptedData") or {}
-    shown = {name: f"<sealed: {resealed[name]}>" if name in resealed else "<sealed>" for name in names}
-    return yaml.safe_dump({**item, "spec": {**spec, "encryptedData": shown}}, sort_keys=True, width=160)
+    return sealed_secret.shown(item, resealed) if item else ""
 
 
 def main() -> None:

@@ -91,6 +91,8 @@ class Definition:
     routes: tuple[Route, ...]
     data: bool
     timeout: int
+    sealed: bool = False
+    """Its generated Secrets are among the files, sealed."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -136,6 +138,7 @@ def examine(value: Mapping[str, Any]) -> tuple[Definition | None, list[str]]:
         routes=tuple(reader.routes(top["routes"], namespace)),
         data=top["data"],
         timeout=top["timeout"],
+        sealed=top["sealed"],
     )
     if not charts and not parsed.resources and not reader.problems:
         reader.problems.append("charts, resources: there is nothing to install")
@@ -161,6 +164,8 @@ _DEFINITION: _Table = {
     "routes": (list, []),
     "data": (bool, False),
     "timeout": (int, 600),
+    # Set by component_render.
+    "sealed": (bool, False),
 }
 _CHART: _Table = {
     "pin": (str, _REQUIRED),

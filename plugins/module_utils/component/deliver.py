@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansible_collections.trinode.platform.plugins.module_utils.component import generate, hook_run, hooks, installed, jobs
+from ansible_collections.trinode.platform.plugins.module_utils.component import generate, hook_run, hooks, installed, jobs, sealed_owners
 from ansible_collections.trinode.platform.plugins.module_utils.component.access import Access
 from ansible_collections.trinode.platform.plugins.module_utils.component.contents import Contents
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
@@ -23,6 +23,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests im
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied, ApplySet, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
+from ansible_collections.trinode.platform.plugins.module_utils.sealing.sealed_secret import KIND as SEALED
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class _Delivery:
         self._contents = contents
         self._log = log
         self._check = check
-        # What was there before we made or deleted something on the way to the apply; None for nothing.
+        # What was there before we made or changed something on the way to the apply; None for nothing.
         self._earlier: dict[Key, Object | None] = {}
+        self._generated = () if definition.sealed else definition.generated_secrets
 
     def present(self) -> Result:
         definition, contents = self._definition, self._contents
@@ -82,10 +84,13 @@ class _Delivery:
         result = Result()
         self._log.record(definition.name, "applying", moment.step or "comparing")
         before, after = (hooks.at(f"{when}-{moment.step}", contents.hooks) if moment.step else [] for when in ("pre", "post"))
-        self._namespaces(make=bool(before or definition.generated_secrets))
-        result.applied += generate.ensure(self._access, definition.name, definition.generated_secrets)
+        self._namespaces(make=bool(before or self._generated))
+        moved = self._move_secrets() if moment.step else []
+        result.applied += generate.ensure(self._access, definition.name, self._generated)
+        if before:
+            self._unseal_first()
         self._hooks(result, f"pre-{moment.step}", before)
-        result.applied += self._applied(moment)
+        result.applied += _with_moved(self._applied(moment), moved)
         for item in result.applied:
             if item.action == "kept":
                 progress(f"{item.key} is kept, though it is no longer part of {definition.title}: it may hold data")
@@ -115,6 +120,24 @@ class _Delivery:
         items, _version = self._client.list(f"/api/v1/namespaces/{installed.NAMESPACE}/configmaps", {"labelSelector": f"{applyset.ID_LABEL}={identity}"})
         names = [(item["metadata"].get("labels") or {}).get(installed.COMPONENT_LABEL) for item in items]
         return f"component {names[0]}" if names and names[0] else "something else"
+
+    def _move_secrets(self) -> list[Applied]:
+        """Secrets that are sealed from now on, or no longer, change their owner before the apply, and keep their values."""
+        sealed, plain = self._contents.of_kind(SEALED), self._contents.of_kind("Secret")
+        generated = [generate.empty(secret, self._definition.name) for secret in self._generated]
+        identity = applyset.identity(apply_set(self._definition.name))
+        moved = sealed_owners.hand_over(self._access, self._definition.name, identity, sealed)
+        return moved + sealed_owners.take_back(self._access, [*plain, *generated])
+
+    def _unseal_first(self) -> None:
+        """Hooks may need Secrets as much as what is applied after them."""
+        sealed = [manifest for manifest in self._contents.applied if f"kind: {SEALED}\n" in manifest.text]
+        if not sealed or self._check:
+            return
+        request = Request(namespace=self._definition.namespace, force=True, await_kinds=True)
+        for item in apply.apply(self._client, sealed, request, self._deadline):
+            if item.action != "unchanged":
+                self._earlier[item.key] = item.before
 
     def _hooks(self, result: Result, event: str, found: list[Hook]) -> None:
         result.hooks += [(event, hook.key) for hook in found]
@@ -159,7 +182,8 @@ class _Delivery:
             if result.key in replaced:
                 found.append(Applied(result.key, "changed", replaced[result.key], result.after))
             elif result.key in self._earlier:
-                found.append(Applied(result.key, "created", None, result.after))
+                before = self._earlier[result.key]
+                found.append(Applied(result.key, "changed" if before else "created", before, result.after))
             else:
                 found.append(result)
         if self._check and replaced:
@@ -175,6 +199,14 @@ class _Delivery:
             self._access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})
             progress(f"{self._definition.title} is installed")
         return change
+
+
+def _with_moved(applied: list[Applied], moved: list[Applied]) -> list[Applied]:
+    """The results of an apply and of Secrets that change their owner: as a dry run does not know of it, it prunes them, or finds them as they were."""
+    keys = {item.key for item in moved}
+    return [item for item in applied if not (item.key in keys and item.action in ("pruned", "unchanged"))] + [
+        item for item in moved if item.key not in {other.key for other in applied if other.action in ("created", "changed")}
+    ]
 
 
 def _noted(definition: Definition, before: Mapping[str, str], after: Mapping[str, str]) -> Applied:

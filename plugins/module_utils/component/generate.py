@@ -27,12 +27,12 @@ def ensure(access: Access, component: str, wanted: Iterable[GeneratedSecret]) ->
 
 def there(access: Access, component: str, wanted: Iterable[GeneratedSecret]) -> list[Object]:
     """Those of the Secrets that are there and were made for this component."""
-    found = [access.read(_empty(secret, component)) for secret in wanted]
+    found = [access.read(empty(secret, component)) for secret in wanted]
     return [item for item in found if item is not None and (item["metadata"].get("labels") or {}).get(COMPONENT_LABEL) == component]
 
 
 def _ensure(access: Access, component: str, secret: GeneratedSecret) -> Applied:
-    item = _empty(secret, component)
+    item = empty(secret, component)
     before = access.read(item)
     data = missing(secret, (before or {}).get("data") or {})
     if before is None:
@@ -54,6 +54,7 @@ def _made_up(length: int) -> str:
     return "".join(secrets.choice(_LETTERS) for _number in range(length))
 
 
-def _empty(secret: GeneratedSecret, component: str) -> dict[str, Any]:
+def empty(secret: GeneratedSecret, component: str) -> dict[str, Any]:
+    """The Secret without its data."""
     metadata = {"name": secret.name, "namespace": secret.namespace, "labels": {COMPONENT_LABEL: component}}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque"}

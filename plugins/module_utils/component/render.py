@@ -12,21 +12,27 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import ApplicationOf, annotate
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
-from ansible_collections.trinode.platform.plugins.module_utils.component import pins, tree
+from ansible_collections.trinode.platform.plugins.module_utils.component import pins, sealed, tree
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway, Source, assemble, reached
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import ChartUse, Definition
 from ansible_collections.trinode.platform.plugins.module_utils.component.pins import Origin
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
+from ansible_collections.trinode.platform.plugins.module_utils.component.sealed import Sealed
+from ansible_collections.trinode.platform.plugins.module_utils.component.sealed_there import Places
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.helm import cache, chart, manifest_file
 from ansible_collections.trinode.platform.plugins.module_utils.helm.chart import Chart
 from ansible_collections.trinode.platform.plugins.module_utils.helm.render import Release, render_chart
 from ansible_collections.trinode.platform.plugins.module_utils.kube import manifests
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
+from ansible_collections.trinode.platform.plugins.module_utils.sealing import keys
+from ansible_collections.trinode.platform.plugins.module_utils.sealing.keys import KeyPair
 
 # Raise it when the same inputs render to other files than before.
 _FORMAT = 1
@@ -37,7 +43,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Request:
-    """``definition`` as the role wrote it; ``pins`` by name. The files go to ``tree``/NAME, with ``temporary`` to a directory of this run."""
+    """``definition`` as the role wrote it; ``pins`` by name. The files go to ``tree``/NAME, with ``temporary`` to a directory of this run.
+
+    With ``sealing_keys``, the file of key pairs, Secrets are sealed; then ``kubeconfig`` names the cluster that may have values which the tree has not.
+    ``application`` is for objects that Argo CD takes over.
+    """
 
     definition: Mapping[str, Any]
     pins: Mapping[str, Any]
@@ -50,11 +60,17 @@ class Request:
     gateway: Gateway | None = None
     vault_password: str = ""
     temporary: bool = False
+    sealing_keys: str = ""
+    kubeconfig: str = ""
+    application: ApplicationOf | None = None
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """``path`` is the directory with the files; ``changes`` what differs from before. ``fresh`` says whether anything had to be rendered."""
+    """``path`` is the directory with the files; ``changes`` what differs from before. ``fresh`` says whether anything had to be rendered.
+
+    ``sealing`` says that Secrets are sealed, and ``sealed`` how many there are.
+    """
 
     path: str
     revision: str
@@ -64,6 +80,8 @@ class Rendered:
     routes: Sequence[Mapping[str, str]]
     changes: Sequence[tree.Change]
     fresh: bool
+    sealing: bool = False
+    sealed: int = 0
 
 
 def render(request: Request, deadline: Deadline) -> Rendered:
@@ -75,19 +93,66 @@ def render(request: Request, deadline: Deadline) -> Rendered:
     directory = os.path.join(os.path.abspath(os.path.expanduser(request.tree)), definition.name)
     record = _Record(request.cache, directory)
     routes = reached(definition, request.gateway)
-    if (last := record.read()) and last["inputs"] == inputs and last["files"] == tree.digests(directory):
-        return Rendered(directory, last["revision"], last["objects"], last["hooks"], definition.versions, routes, (), fresh=False)
-    files = _files(definition, request, origins, paths, deadline)
+    sealer = _Sealer(definition, request, directory, deadline)
+    last = record.read()
+    if last and last["inputs"] == inputs and last["files"] == tree.digests(directory) and sealer.has_sealed(last):
+        number = last.get("sealed", 0)
+        return Rendered(directory, last["revision"], last["objects"], last["hooks"], definition.versions, routes, (), False, sealer.on, number)
+    found = sealer.seal(_objects(definition, request, origins, paths, deadline))
+    files = tree.files(_annotated(found.objects, request), found.resealed)
     target = os.path.join(request.run_directory, "rendered", definition.name) if request.temporary else directory
     try:
         changes = tree.write(target, files, base=directory, password=request.vault_password)
     except PlatformError as error:
         raise type(error)(error.what, where=error.where or f"component {definition.name}", hint=error.hint) from error
     number = len([file for file in files if file.hook])
-    found = Rendered(target, tree.revision(files), len(files), number, definition.versions, routes, changes, fresh=True)
+    rendered = Rendered(target, tree.revision(files), len(files), number, definition.versions, routes, changes, True, sealer.on, found.count)
     if not request.temporary:
-        record.write({"inputs": inputs, "files": tree.digests(directory), "revision": found.revision, "objects": found.objects, "hooks": found.hooks})
-    return found
+        about = {"revision": rendered.revision, "objects": rendered.objects, "hooks": rendered.hooks}
+        record.write({"inputs": inputs, "files": tree.digests(directory), **about, **sealer.noted(found)})
+    return rendered
+
+
+class _Sealer:
+    """Seals the component's Secrets, if it is ``on``. The key file is read when there are some, and once."""
+
+    def __init__(self, definition: Definition, request: Request, directory: str, deadline: Deadline) -> None:
+        self.on = bool(request.sealing_keys) and sealed.applies(definition)
+        self._definition = definition
+        self._request = request
+        self._there = Places(definition.name, directory, request.kubeconfig, deadline, lenient=request.temporary)
+
+    @cached_property
+    def _keys(self) -> Sequence[KeyPair]:
+        return keys.read(self._request.sealing_keys, self._request.vault_password)
+
+    def has_sealed(self, last: Mapping[str, Any]) -> bool:
+        """Whether what was sealed the last time was so with the newest key."""
+        return not last.get("sealed") or last.get("key") == self._keys[0].fingerprint
+
+    def noted(self, found: Sealed) -> dict[str, Any]:
+        return {"sealed": found.count, "key": self._keys[0].fingerprint} if found.count else {}
+
+    def seal(self, objects: Sequence[manifests.Object]) -> Sealed:
+        if not self.on or not (self._definition.generated_secrets or any(tree.is_secret(item) for item in objects)):
+            return Sealed(objects)
+        try:
+            return sealed.seal(objects, self._definition, self._there, self._keys)
+        finally:
+            self._there.close()
+
+
+def _annotated(objects: Sequence[manifests.Object], request: Request) -> Sequence[manifests.Object]:
+    """The objects as Argo CD wants them. Raises RefusedError for Secrets that are not sealed: what is in Git, it applies as it is."""
+    if request.application is None:
+        return objects
+    if left := [str(manifests.key_of(item)) for item in objects if tree.is_secret(item)]:
+        raise RefusedError(
+            f"{', '.join(left)} cannot be sealed, so it cannot lie in Git: the component comes before Sealed Secrets, or the type is the cluster's own",
+            where=f"component {request.application.component}",
+            hint="Make the Secret yourself, and let a value name it.",
+        )
+    return annotate(objects, request.application)
 
 
 def _read(request: Request) -> tuple[Definition, list[tuple[ChartUse, Origin]]]:
@@ -107,7 +172,9 @@ def _fetch(origin: Origin, request: Request, deadline: Deadline) -> str:
     return manifest_file.fetch(origin, cache_directory=request.cache, deadline=deadline)
 
 
-def _files(definition: Definition, request: Request, origins: Sequence[tuple[ChartUse, Origin]], paths: Sequence[str], deadline: Deadline) -> list[tree.File]:
+def _objects(
+    definition: Definition, request: Request, origins: Sequence[tuple[ChartUse, Origin]], paths: Sequence[str], deadline: Deadline
+) -> list[manifests.Object]:
     def source(item: tuple[ChartUse, Origin, str]) -> Source:
         use, origin, path = item
         if isinstance(origin, Chart):
@@ -119,7 +186,7 @@ def _files(definition: Definition, request: Request, origins: Sequence[tuple[Cha
         return Source(str(origin), use.namespace, objects)
 
     sources = _each([(use, origin, path) for (use, origin), path in zip(origins, paths, strict=True)], source)
-    return tree.files(assemble(definition, sources, request.gateway))
+    return assemble(definition, sources, request.gateway)
 
 
 def _parsed(path: str, what: str) -> list[manifests.Object]:
@@ -147,7 +214,7 @@ def _each(items: Sequence[Item], work: Callable[[Item], Result]) -> list[Result]
 
 def _inputs(request: Request, origins: Sequence[tuple[ChartUse, Origin]], paths: Sequence[str]) -> str:
     """A digest of everything that the files depend on."""
-    content = {
+    content: dict[str, Any] = {
         "format": _FORMAT,
         "definition": request.definition,
         "origins": [[str(origin), cache.digest_of(path)] for (_use, origin), path in zip(origins, paths, strict=True)],
@@ -155,6 +222,9 @@ def _inputs(request: Request, origins: Sequence[tuple[ChartUse, Origin]], paths:
         "kubernetes": request.kubernetes_version,
         "helm": _program(request.helm) if any(isinstance(origin, Chart) for _use, origin in origins) else None,
     }
+    # Left out where they do not matter, as they once did not exist.
+    content |= {"sealing": True} if request.sealing_keys else {}
+    content |= {"application": asdict(request.application)} if request.application else {}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import yaml
+
 from ansible_collections.trinode.platform.plugins.module_utils.component import hooks, yaml_text
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.sealing import sealed_secret
 from ansible_collections.trinode.platform.plugins.module_utils.talos import vault
 
 _SUFFIX = ".yaml"
@@ -24,13 +27,17 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class File:
-    """One object as it is written. ``text`` is plain; ``secret`` says that it is written encrypted; ``hook`` whether it is one of helm's hooks."""
+    """One object as it is written. ``text`` is plain; ``secret`` says that it is written encrypted; ``hook`` whether it is one of helm's hooks.
+
+    ``shown`` is what a person sees of it in place of the text.
+    """
 
     name: str
     key: Key
     text: str
     secret: bool
     hook: bool
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Change:
     after: str
 
 
-def files(objects: Iterable[Object]) -> list[File]:
-    """The files of these objects, by name."""
+def files(objects: Iterable[Object], resealed: Mapping[Key, Mapping[str, str]] | None = None) -> list[File]:
+    """The files of these objects, by name. ``resealed`` says of SealedSecrets which values were sealed anew, and why."""
     by_name: dict[str, list[Object]] = {}
     for item in objects:
         by_name.setdefault(_name(key_of(item)), []).append(item)
@@ -52,7 +59,8 @@ def files(objects: Iterable[Object]) -> list[File]:
         for item in items:
             # Two kinds of one name in different groups, or names that differ in what a file name cannot hold.
             unique = name if len(items) == 1 else f"{name}-{hashlib.sha256(repr(key_of(item)).encode()).hexdigest()[:8]}"
-            found.append(File(unique + _SUFFIX, key_of(item), yaml_text.text(item), is_secret(item), hooks.is_hook(item)))
+            shown = sealed_secret.shown(item, (resealed or {}).get(key_of(item), {})) if item["kind"] == sealed_secret.KIND else ""
+            found.append(File(unique + _SUFFIX, key_of(item), yaml_text.text(item), is_secret(item), hooks.is_hook(item), shown))
     return sorted(found, key=lambda file: file.name)
 
 
@@ -127,18 +135,27 @@ def _write_one(directory: str, file: File, base: str, password: str) -> Change |
         os.replace(path + _PARTIAL, path)
     if same:
         return None
-    return Change(file.name, _shown(there, plain), "Secret, encrypted\n" if file.secret else file.text)
+    return Change(file.name, _shown(there, plain), "Secret, encrypted\n" if file.secret else file.shown or file.text)
 
 
 def _shown(there: str, plain: str) -> str:
     """What a person may see of a file: nothing of a secret."""
     if vault.is_vaulted(there):
         return "Secret, encrypted with other content\n"
-    return "" if not there else there if not _looks_secret(plain or there) else "Secret\n"
+    if _is_of_kind(sealed_secret.KIND, there):
+        return _shown_sealed(there)
+    return "" if not there else there if not _is_of_kind("Secret", plain or there) else "Secret\n"
 
 
-def _looks_secret(text: str) -> bool:
-    return bool(re.search(r"^kind: Secret$", text, re.MULTILINE))
+def _shown_sealed(text: str) -> str:
+    try:
+        return sealed_secret.shown(yaml.safe_load(text), {})
+    except (yaml.YAMLError, TypeError, AttributeError):
+        return f"{sealed_secret.KIND}, damaged\n"
+
+
+def _is_of_kind(kind: str, text: str) -> bool:
+    return bool(re.search(rf"^kind: {kind}$", text, re.MULTILINE))
 
 
 def _decrypted(text: str, password: str) -> str:

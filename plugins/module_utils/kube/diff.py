@@ -17,6 +17,8 @@ _SERVER_METADATA = ("managedFields", "resourceVersion", "uid", "creationTimestam
 _SERVER_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision")
 HIDDEN = "<hidden>"
 HIDDEN_CHANGED = "<hidden, changed>"
+SEALED = "<sealed>"
+SEALED_ANEW = "<sealed anew>"
 
 
 def essence(item: Mapping[str, Any] | None) -> Object:
@@ -40,7 +42,12 @@ def difference(key: Key, before: Mapping[str, Any] | None, after: Mapping[str, A
 
 
 def redact(before: Object, after: Object) -> tuple[Object, Object]:
-    """Both objects with the values of a Secret hidden; in ``after`` a value that is new or differs says so."""
+    """Both objects with the values of a Secret hidden; in ``after`` a value that is new or differs says so. What is sealed says nothing to a person."""
+    if "SealedSecret" in (before.get("kind"), after.get("kind")):
+        values = _sealed(before)
+        return _with_sealed(before, dict.fromkeys(values, SEALED)), _with_sealed(
+            after, {name: SEALED if not before or values.get(name) == text else SEALED_ANEW for name, text in _sealed(after).items()}
+        )
     if "Secret" not in (before.get("kind"), after.get("kind")):
         return before, after
     old, new = copy.deepcopy(before), copy.deepcopy(after)
@@ -50,6 +57,14 @@ def redact(before: Object, after: Object) -> tuple[Object, Object]:
             if isinstance(item.get(field), dict):
                 item[field] = {name: HIDDEN_CHANGED if changed and before and values.get(name) != value else HIDDEN for name, value in item[field].items()}
     return old, new
+
+
+def _sealed(item: Object) -> Mapping[str, Any]:
+    return (item.get("spec") or {}).get("encryptedData") or {}
+
+
+def _with_sealed(item: Object, values: Mapping[str, str]) -> Object:
+    return {**item, "spec": {**item["spec"], "encryptedData": dict(values)}} if _sealed(item) else item
 
 
 def _text(item: Object) -> str:

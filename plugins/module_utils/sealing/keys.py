@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,14 +33,15 @@ _YEARS = 10
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A self-signed certificate and its private key, both PEM. To read a key takes a quarter of a second (it is checked), so it is read once."""
+    """A self-signed certificate and its private key, both PEM."""
 
     certificate: str
     key: str
 
     @cached_property
     def private(self) -> rsa.RSAPrivateKey:
-        found = serialization.load_pem_private_key(self.key.encode(), None)
+        # Whether the primes are prime takes half a second to find out, and is about keys of strangers. ``_checked`` sees that the pair belongs together.
+        found = serialization.load_pem_private_key(self.key.encode(), None, unsafe_skip_rsa_key_validation=True)
         if not isinstance(found, rsa.RSAPrivateKey):
             raise InputError("a sealing key is not RSA", hint="Restore the file from your backup.")
         return found
@@ -51,6 +53,12 @@ class KeyPair:
     @cached_property
     def _parsed(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate.encode())
+
+    @property
+    def whole(self) -> bool:
+        """Whether key and certificate belong together, and the key is what it says."""
+        numbers = self.private.private_numbers()
+        return self._parsed.public_key() == self.public and numbers.p * numbers.q == numbers.public_numbers.n
 
     @property
     def made(self) -> dt.datetime:
@@ -111,7 +119,7 @@ def _checked(found: Sequence[tuple[str, str]], where: str) -> list[KeyPair]:
     box.require_cryptography()
     pairs = [KeyPair(certificate, key) for certificate, key in found]
     try:
-        whole = all(pair._parsed.public_key() == pair.public for pair in pairs)
+        whole = all(pair.whole for pair in pairs)
     except (AttributeError, ValueError) as error:
         raise _no_pairs(where) from error
     if not pairs or not whole:
@@ -121,6 +129,11 @@ def _checked(found: Sequence[tuple[str, str]], where: str) -> list[KeyPair]:
 
 def _no_pairs(where: str) -> InputError:
     return InputError("it does not hold whole key pairs of Sealed Secrets", where=where, hint="Restore it from your backup; without its keys nothing opens.")
+
+
+def digest(pairs: Iterable[KeyPair]) -> str:
+    """One text that differs when there is another pair."""
+    return hashlib.sha256(" ".join(sorted(pair.fingerprint for pair in pairs)).encode()).hexdigest()
 
 
 def dump(pairs: Iterable[KeyPair]) -> str:

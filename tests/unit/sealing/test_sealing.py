@@ -23,7 +23,7 @@ from ansible_collections.trinode.platform.plugins.modules import sealed_secret a
 from ansible_collections.trinode.platform.plugins.modules import sealing_keys as sealing_keys_module
 
 NOW = dt.datetime(2026, 1, 10, tzinfo=dt.UTC)
-WANTED = sealed_secret.Wanted("database", "shop", {"password": "correct horse", "user": "shop"})
+WANTED = sealed_secret.Wanted("database", "shop", {"password": b"correct horse", "user": b"shop"})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_unchanged_values_stay_sealed_as_they_are(pairs: list[keys.KeyPair]) -> 
     again = sealed_secret.seal(WANTED, first.item, pairs)
     assert (again.item, again.resealed) == (first.item, {})
 
-    changed = sealed_secret.seal(replace(WANTED, values={"password": "another", "user": "shop"}), first.item, pairs)
+    changed = sealed_secret.seal(replace(WANTED, values={"password": b"another", "user": b"shop"}), first.item, pairs)
     assert changed.resealed == {"password": "changed"}
     assert changed.item["spec"]["encryptedData"]["user"] == first.item["spec"]["encryptedData"]["user"]
 
