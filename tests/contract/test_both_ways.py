@@ -59,6 +59,11 @@ CREDENTIALS = {
     "talosctl": "{directory}/talosctl",
     "timeout": 2,
 }
+PUBLISHED = {
+    "repository": "{directory}/{way}/platform.git",
+    "component": "x",
+    "contents": [{"target": "apps/x.yaml", "content": "kind: ConfigMap\nmetadata:\n  name: x\n"}],
+}
 CHECK = {"check_mode": True, "diff": True}
 LAYOUT = [{"name": name, "osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")]
 CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "spec": {"storage": {"nodes": [{"name": "m4"}]}}}
@@ -118,6 +123,13 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {},
         ),
         "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["weather"]}, {}),
+    },
+    "git_publish": {
+        "predicted": (PUBLISHED, CHECK),
+        "nothing to remove": ({**PUBLISHED, "state": "absent"}, {}),
+        "nothing to inspect": ({"repository": "{directory}/{way}/none.git", "state": "inspected"}, {}),
+        "password in the URL": ({**PUBLISHED, "url": "https://git:hunter2hunter2@127.0.0.1:9/x.git"}, {}),
+        "nobody answers": ({**PUBLISHED, "url": "https://127.0.0.1:9/x.git", "token": "hunter2hunter2"}, {}),
     },
     "helm_template": {
         "helm is missing": ({**CHART, "helm": "/nonexistent/helm"}, {}),
