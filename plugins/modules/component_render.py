@@ -192,11 +192,13 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import ApplicationOf, application_of
+from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway
 from ansible_collections.trinode.platform.plugins.module_utils.component.render import Rendered, Request, render
 from ansible_collections.trinode.platform.plugins.module_utils.component.sealed import CONTROLLER
 from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -268,7 +270,10 @@ def _application(definition: dict[str, Any], wanted: dict[str, str]) -> Applicat
 
 def _outline(definition: dict[str, Any], found: Rendered) -> dict[str, Any]:
     """What delivery needs of a definition: without the values that are in the files now, and without secrets."""
-    kept = {key: value for key, value in definition.items() if key != "generated_secrets" and not (key == "resources" and definition.get("charts"))}
+    kept = {key: value for key, value in definition.items() if key not in ("generated_secrets", "resources")}
+    if not definition.get("charts"):
+        # Something has to be there to install.
+        kept["resources"] = [reference(key_of(item)) for item in definitions.read(definition).resources]
     if found.sealing:
         kept["sealed"] = True
     if found.sealed:

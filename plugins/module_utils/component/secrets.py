@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
+
 # Keys that hold a secret itself, and not the name of one or of a key in one.
 _SECRET_KEY = re.compile(r"(?:password|passwd|token|private_?key|secret_?access_?key|client_?secret|api_?key)$", re.IGNORECASE)
 _SHORTEST = 6
@@ -24,10 +26,9 @@ def hidden_values(definition: Any) -> list[str]:
         found += _under_secret_keys(chart.get("values"))
     for secret in _dictionaries(definition.get("generated_secrets")):
         found += _under_secret_keys(secret.get("values"))
-    for item in _dictionaries(definition.get("resources")):
-        if item.get("kind") == "Secret":
-            encoded = list(_under_secret_keys(item.get("data")))
-            found += [*_under_secret_keys(item.get("stringData")), *encoded, *(_decoded(text) for text in encoded)]
+    for item in _secrets(definition.get("resources")):
+        encoded = list(_under_secret_keys(item.get("data")))
+        found += [*_under_secret_keys(item.get("stringData")), *encoded, *(_decoded(text) for text in encoded)]
     return [text for text in found if len(text) >= _SHORTEST]
 
 
@@ -47,6 +48,16 @@ def _decoded(text: str) -> str:
         return base64.b64decode(text).decode()
     except ValueError:
         return ""
+
+
+def _secrets(resources: Any) -> list[Mapping[str, Any]]:
+    """The Secrets among a component's own objects, which are a list or text. What is wrong with them is reported elsewhere."""
+    if isinstance(resources, str):
+        try:
+            resources = list(yaml.safe_load_all(resources)) if "kind: Secret" in resources else []
+        except yaml.YAMLError:
+            return []
+    return [item for item in _dictionaries(resources) if item.get("kind") == "Secret"]
 
 
 def _dictionaries(value: Any) -> list[Mapping[str, Any]]:

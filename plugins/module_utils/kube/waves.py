@@ -26,6 +26,7 @@ _EARLY = (
     "StorageClass",
     "ServiceAccount",
     "Secret",
+    "SealedSecret",
     "ConfigMap",
     "ClusterRole",
     "Role",

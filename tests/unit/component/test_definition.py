@@ -127,4 +127,6 @@ def test_secrets_among_values_are_hidden_and_names_of_secrets_are_not() -> None:
         ],
     }
     assert hidden_values(definition) == ["correct horse", "0123456789", "battery staple", "a private key", "bm90IGEgc2VjcmV0", "not a secret"]
-    assert hidden_values("nonsense") == []
+    as_text = "kind: Secret\nstringData: {password: correct horse}\n---\nkind: ConfigMap\ndata: {password: no secret here}\n"
+    assert hidden_values({"resources": as_text}) == ["correct horse"]
+    assert hidden_values({"resources": "kind: Secret\na: ["}) == hidden_values("nonsense") == []
