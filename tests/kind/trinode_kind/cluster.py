@@ -30,7 +30,7 @@ def build() -> None:
     """The programs that a cluster needs, made where they are missing: kind, kubectl, helm, and what the images of nodes and pods are made of."""
     host.check()
     started = time.monotonic()
-    wanted = [tools.TALOSCTL, tools.HELM, tools.KIND, tools.STUB, *node_image.wanted_tools()]
+    wanted = [tools.ARGOCD, tools.TALOSCTL, tools.HELM, tools.SEALED_SECRETS, tools.KIND, tools.STUB, *node_image.wanted_tools()]
     missing = [tool for tool in wanted if not tool.built]
     tools.build(missing)
     images.lab_images()

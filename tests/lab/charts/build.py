@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import argocd
 import basics
 import certificates
 import databases
@@ -38,6 +39,7 @@ DOUBLES: tuple[Double, ...] = (
     *mesh.DOUBLES,
     *storage.DOUBLES,
     *monitoring.DOUBLES,
+    argocd.ARGO_CD,
     *delivery.DOUBLES,
     *databases.DOUBLES,
 )

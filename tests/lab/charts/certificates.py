@@ -1,12 +1,12 @@
-"""Doubles of cert-manager, whose certificates are real, and Sealed Secrets, which really opens what kubeseal has sealed."""
+"""Doubles of cert-manager, whose certificates are real, and of Sealed Secrets, which runs the real controller."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from crds import definitions
-from doubles import FULLNAME, Double, Part, schema
-from programs import NAMESPACE, Operator, Program, job, parts, watched, webhooks
+from doubles import FULLNAME, RESTRICTED, Double, Part, cluster_role, schema
+from programs import NAMESPACE, Operator, Program, job, parts, role, watched, webhooks
 
 _KINDS = definitions(
     "cert-manager.io",
@@ -135,26 +135,62 @@ def _cert_manager(version: str) -> list[Part]:
 
 
 def _sealed_secrets(version: str) -> list[Part]:
+    """The real controller, with what the real chart tells it and allows it."""
+    keys = [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["{{ .Values.secretName }}"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "list"]},
+    ]
+    reached = [
+        {"apiGroups": [""], "resources": ["services"], "resourceNames": [FULLNAME], "verbs": ["get"]},
+        {
+            "apiGroups": [""],
+            "resources": ["services/proxy"],
+            "resourceNames": [f"http:{FULLNAME}:", f"http:{FULLNAME}:http", FULLNAME],
+            "verbs": ["create", "get"],
+        },
+    ]
+    everybody = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}
+    arguments = ["--update-status", "--key-prefix", "{{ .Values.secretName }}", "--listen-addr", ":8080", "--listen-metrics-addr", ":8081"]
+    # A period of "" is the controller's own; "0" means that keys are not renewed.
+    periods = [f"{{{{ printf `--{flag}=%v` (ternary `{value}` .Values.{key} (eq (toString .Values.{key}) ``)) }}}}" for flag, value, key in _PERIODS]
+    dashboard = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{FULLNAME}-dashboard", "namespace": NAMESPACE, "labels": {"grafana_dashboard": "1"}},
+        "data": {"sealed-secrets.json": "{}"},
+    }
     return parts(
         Program(
             FULLNAME,
             "docker.io/bitnami/sealed-secrets-controller:0.38.4",
             [8080, 8081],
             slug="sealed-secrets",
-            operator=Operator(duties=["unseal"]),
             services={FULLNAME: {8080: 8080}, f"{FULLNAME}-metrics": {8081: 8081}},
             labels={"name": FULLNAME},
             monitor=".Values.metrics.serviceMonitor.enabled",
+            container={
+                "command": ["controller", *arguments, *periods],
+                "securityContext": {**RESTRICTED, "readOnlyRootFilesystem": True, "runAsUser": 1001},
+                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+            },
+            pod={"terminationGracePeriodSeconds": 5, "volumes": [{"name": "tmp", "emptyDir": {}}]},
             extra=[
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {"name": f"{FULLNAME}-dashboard", "namespace": NAMESPACE, "labels": {"grafana_dashboard": "1"}},
-                    "data": {"sealed-secrets.json": "{}"},
-                }
+                *cluster_role("secrets-unsealer", _UNSEALER, FULLNAME),
+                *role(f"{FULLNAME}-key-admin", keys, account=FULLNAME),
+                *role(f"{FULLNAME}-service-proxier", reached, subject=everybody),
+                dashboard,
             ],
         )
     )
+
+
+_PERIODS = (("key-renew-period", "720h", "keyrenewperiod"), ("key-ttl", "87600h", "keyttl"))
+_UNSEALER = [
+    {"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["bitnami.com"], "resources": ["sealedsecrets/status"], "verbs": ["update"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "update", "delete", "watch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+]
 
 
 def _closed() -> dict[str, Any]:
@@ -168,7 +204,7 @@ DOUBLES = (
     Double(
         "sealed-secrets",
         ("2.19.0", "2.19.1"),
-        {"metrics": {"serviceMonitor": {"enabled": False}}},
+        {"secretName": "sealed-secrets-key", "keyrenewperiod": "", "keyttl": "", "metrics": {"serviceMonitor": {"enabled": False}}},
         _sealed_secrets,
         definitions=definitions("bitnami.com", "SealedSecret/sealedsecrets Ns v1alpha1*"),
     ),

@@ -1,4 +1,4 @@
-"""Doubles of Argo CD, Crossplane and Kyverno."""
+"""Doubles of Crossplane and Kyverno."""
 
 from __future__ import annotations
 
@@ -6,94 +6,8 @@ import json
 from typing import Any
 
 from crds import definitions
-from doubles import FULLNAME, Double, Object, Part
+from doubles import Double, Object, Part
 from programs import NAMESPACE, Operator, Program, Rule, condition, job, parts, watched, webhooks
-
-_ARGO = definitions("argoproj.io", "Application/applications Ns v1alpha1*; ApplicationSet/applicationsets Ns v1alpha1*; AppProject/appprojects Ns v1alpha1*")
-_ARGO_IMAGE = "quay.io/argoproj/argocd:v3.4.4"
-_ARGO_ANSWERS: dict[str, Any] = {
-    "/healthz": {"type": "text/plain", "text": "ok"},
-    "/api/version": {"json": {"Version": "v3.4.4+double"}},
-}
-
-
-def _argo_cd(version: str) -> list[Part]:
-    application = {
-        "sync": {"status": "Synced", "revision": "double"},
-        "health": {"status": "Healthy"},
-        "operationState": {"phase": "Succeeded", "message": "a double says so"},
-        "reconciledAt": "<< at . `status.reconciledAt` (now) >>",
-    }
-    condition_ok = {"conditions": [{"type": "ResourcesUpToDate", "status": "True", "reason": "LabDouble", "message": "a double says so"}]}
-    password = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "argocd-initial-admin-secret", "namespace": NAMESPACE},
-        "stringData": {"password": "double-of-a-password"},
-    }
-    n = FULLNAME
-    metrics = "{}.metrics.serviceMonitor.enabled"
-
-    def program(name: str, key: str, ports: list[int], services: dict[str, dict[int, int]], **more: Any) -> Program:
-        more.setdefault("image", _ARGO_IMAGE)
-        enabled = f".Values.{key}.metrics"
-        monitor = f"and {enabled}.enabled {metrics.format(f'.Values.{key}')}" if key in ("controller", "server", "repoServer", "applicationSet") else ""
-        replicas = 3 if name.startswith("redis-ha") else f"{{{{ .Values.{key}.replicas }}}}" if "replicas" in _ARGO_VALUES[key] else 1
-        labels = {"app.kubernetes.io/name": f"argocd-{name}"}
-        return Program(f"{n}-{name}", ports=ports, slug=name, services=services, monitor=monitor, replicas=replicas, labels=labels, **more)
-
-    operator = Operator(
-        rules=[
-            Rule("/apis/argoproj.io/v1alpha1/applications", application),
-            Rule("/apis/argoproj.io/v1alpha1/applicationsets", condition_ok),
-        ],
-        objects=[password],
-    )
-    kind = "{{ ternary `Deployment` `StatefulSet` .Values.controller.dynamicClusterDistribution }}"
-    ha = "(index .Values `redis-ha`).enabled"
-    return [
-        Part("definitions", _ARGO, ".Values.crds.install"),
-        Part("configuration", [_configuration(name) for name in ("argocd-cm", "argocd-rbac-cm", "argocd-cmd-params-cm")]),
-        Part("secret", [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "argocd-secret", "namespace": NAMESPACE}}]),
-        *parts(
-            program("application-controller", "controller", [8082], {f"{n}-application-controller-metrics": {8082: 8082}}, kind=kind, operator=operator),
-            program("repo-server", "repoServer", [8081, 8084], {f"{n}-repo-server": {8081: 8081}}),
-            program("server", "server", [8080, 8083], {f"{n}-server": {80: 8080, 443: 8080}}, answers=_ARGO_ANSWERS),
-            program("applicationset-controller", "applicationSet", [8080, 7000], {f"{n}-applicationset-controller": {7000: 7000}}),
-            program("notifications-controller", "notifications", [9001], {}, when=".Values.notifications.enabled"),
-            program("dex-server", "dex", [5558, 5556], {f"{n}-dex-server": {5556: 5556}}, when=".Values.dex.enabled", image="ghcr.io/dexidp/dex:v2.45.1"),
-            program("redis", "redis", [6379], {f"{n}-redis": {6379: 6379}}, when=f"not {ha}", image="ecr-public.aws.com/docker/library/redis:8.2.3-alpine"),
-            program(
-                "redis-ha-server", "redis", [6379], {f"{n}-redis-ha": {6379: 6379}}, when=ha, kind="StatefulSet", image="docker.io/library/redis:8.2.3-alpine"
-            ),
-            program("redis-ha-haproxy", "redis", [6379], {f"{n}-redis-ha-haproxy": {6379: 6379}}, when=ha, image="docker.io/library/haproxy:3.0.8-alpine"),
-        ),
-        Part("redis-secret-init", job(f"{n}-redis-secret-init", _ARGO_IMAGE, hook="pre-install,pre-upgrade"), ".Values.redisSecretInit.enabled"),
-    ]
-
-
-def _configuration(name: str) -> Object:
-    """The double has of the configuration only what it is told in configs."""
-    key = name.removeprefix("argocd-").removesuffix("-cm").replace("cmd-params", "params") if name != "argocd-cm" else "cm"
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "argocd"}}
-    value = f"(.Values.configs.{key} | default dict)"
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"double.yaml": f"{{{{ {value} | toYaml | quote }}}}"}}
-
-
-_ARGO_VALUES: dict[str, Any] = {
-    "nameOverride": "argocd",
-    "crds": {"install": True, "keep": True},
-    "redis-ha": {"enabled": False},
-    "redis": {"enabled": True},
-    "redisSecretInit": {"enabled": True},
-    "controller": {"replicas": 1, "dynamicClusterDistribution": False, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
-    "server": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
-    "repoServer": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
-    "applicationSet": {"replicas": 1, "metrics": {"enabled": False, "serviceMonitor": {"enabled": False}}},
-    "notifications": {"enabled": True},
-    "dex": {"enabled": True},
-    "configs": {"cm": {}, "params": {}, "rbac": {}},
-}
 
 _CROSSPLANE = (
     definitions(
@@ -292,7 +206,6 @@ def _kyverno_policies(version: str) -> list[Part]:
 _CONTROLLERS = ("admissionController", "backgroundController", "cleanupController", "reportsController")
 
 DOUBLES = (
-    Double("argo-cd", ("10.1.1",), _ARGO_VALUES, _argo_cd),
     Double("crossplane", ("2.3.4",), {"replicas": 1, "rbacManager": {"deploy": True, "replicas": 1}, "provider": {"packages": []}}, _crossplane),
     Double(
         "kyverno",

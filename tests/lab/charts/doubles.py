@@ -154,10 +154,10 @@ def account(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(name)}
 
 
-def cluster_role(name: str, rules: Sequence[Object]) -> list[Object]:
-    """A ClusterRole and its binding to the service account of the same name."""
+def cluster_role(name: str, rules: Sequence[Object], account: str = "") -> list[Object]:
+    """A ClusterRole and its binding, to the service account of the same name unless told otherwise."""
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": "{{ .Release.Namespace }}"}
+    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": "{{ .Release.Namespace }}"}
     common = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata(name, namespaced=False)}
     return [{**common, "kind": "ClusterRole", "rules": list(rules)}, {**common, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]}]
 

@@ -169,6 +169,14 @@ def service(name: str, ports: Mapping[int, int], selector: Mapping[str, str], me
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": dict(selector), "ports": entries, **spec}}
 
 
+def role(name: str, rules: Sequence[Object], *, account: str = "", subject: Mapping[str, Any] | None = None) -> list[Object]:
+    """A Role of the release's namespace and its binding, to the account of the same name unless told otherwise."""
+    common = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name, "namespace": NAMESPACE}}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+    bound = subject or {"kind": "ServiceAccount", "name": account or name, "namespace": NAMESPACE}
+    return [{**common, "kind": "Role", "rules": list(rules)}, {**common, "kind": "RoleBinding", "roleRef": reference, "subjects": [bound]}]
+
+
 def webhooks(kind: str, name: str, service: str, hooks: Mapping[str, Mapping[str, Any]], *, path: str = "/admit", policy: str = "Fail") -> Object:
     """A webhook configuration without its authority, which the operator writes into it. ``hooks`` maps names to rules and further fields."""
     entries = [

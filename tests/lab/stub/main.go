@@ -6,6 +6,7 @@
 //	operator               play a component's controller (operator.go)
 //	metrics                the aggregated API metrics.k8s.io (metrics.go)
 //	gateway                lead requests to services by HTTPRoutes (gateway.go)
+//	forward                pass connections on (forward.go)
 //	job                    print the arguments and exit 0
 //	accepted               exit 0 once the API server accepts the object in STUB_OBJECT (nothing is stored)
 //	stand-in               hold the place of a real chart's program (stand_in.go)
@@ -47,6 +48,8 @@ func main() {
 		err = runMetrics()
 	case "gateway":
 		err = runGateway()
+	case "forward":
+		err = forward()
 	case "job":
 		fmt.Println("stub job:", strings.Join(os.Args[1:], " "))
 	case "stand-in":

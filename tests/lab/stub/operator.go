@@ -65,7 +65,6 @@ type owner struct {
 var duties = map[string]func(context.Context, *operatorDouble){
 	"approve-certificates": approveCertificates,
 	"certificates":         issueCertificates,
-	"unseal":               unseal,
 	"provision-volumes":    provisionVolumes,
 	"addresses":            giveAddresses,
 }

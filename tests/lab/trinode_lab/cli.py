@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from trinode_lab import ceph, commands, disks, faults, foreign, lifecycle, status, tools
+from trinode_lab import ceph, commands, disks, faults, foreign, git, lifecycle, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
@@ -29,9 +29,11 @@ def _parser() -> argparse.ArgumentParser:
     add("down", lambda options: lifecycle.down(_settings(options)), "end and remove everything")
     add("status", _status, "what each machine is").add_argument("--json", action="store_true")
     add("inventory", lambda options: _print(status.inventory(_standing(options))), "addresses and paths of the lab, JSON")
-    add("bin", lambda _: print(tools.user_programs()), "print the directory with talosctl, helm and kubectl")
-    logs = add("logs", _logs, "what a machine's console, the registry or a front printed")
-    logs.add_argument("what", help="a machine (m1), registry, front or supervisor")
+    url = add("git-url", _git_url, "URL of the lab's Git repository, with user and password")
+    url.add_argument("user", nargs="?", choices=git.USERS, default=git.USERS[0], help=f"who (default: {git.USERS[0]})")
+    add("bin", lambda _: print(tools.user_programs()), "print the directory with talosctl, helm, kubectl, kubeseal and argocd")
+    logs = add("logs", _logs, "what a machine's console, the registry, the Git server or a front printed")
+    logs.add_argument("what", help="a machine (m1), registry, git, front or supervisor")
     logs.add_argument("machine", nargs="?", help="with front and supervisor: the machine")
     power = add("power", _power, "switch a machine: on, off (in order), reboot (in order), cut (at once), reset (wiped, to maintenance)")
     power.add_argument("action", choices=("on", "off", "reboot", "cut", "reset"))
@@ -116,8 +118,15 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     contents = add("foreign", _foreign, "replace what is on a disk by somebody else's data")
     contents.add_argument("disk", help=_DISK)
     contents.add_argument("contents", choices=foreign.KINDS)
+    server = command("git", lambda options: faults.git(_standing(options), options.what), "have the Git server answer no more, or again")
+    server.add_argument("what", choices=("down", "up"))
     program = add("program", _program, "have an operator's or a webhook's double do something wrong", "program")
     program.add_argument("what", choices=("silent", "mute", "deny", "no-definitions", "restore"), help="see tests/lab/README.md")
+
+
+def _git_url(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    print(settings.git_url.replace("//", f"//{options.user}:{git.password(settings.git, options.user)}@"))
 
 
 def _fault_disk(options: argparse.Namespace) -> None:
@@ -197,8 +206,8 @@ def _partition(options: argparse.Namespace) -> None:
 
 
 def _log_file(settings: Settings, what: str, machine: str | None) -> Path:
-    if what == "registry":
-        return settings.state / "registry" / "log"
+    if what in ("registry", "git"):
+        return settings.state / what / "log"
     if what in ("front", "supervisor"):
         if not machine:
             raise LabError(f"which machine's {what}? `lab logs {what} m1`")

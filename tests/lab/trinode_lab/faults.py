@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 
-from trinode_lab import control, network, tools
+from trinode_lab import control, lifecycle, network, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import wait_until
 from trinode_lab.settings import Machine, Settings
@@ -76,6 +76,15 @@ def image_unpullable(settings: Settings, image: str, unpullable: bool) -> None:
     temporary.write_text("".join(f"{name}\n" for name in sorted(names)))
     temporary.replace(path)
     Timeline(settings.timeline).record("fault", fault="image-unpullable" if unpullable else "image-restored", image=image)
+
+
+def git(settings: Settings, what: str) -> None:
+    """``down``: the Git server ends, and connections are refused; ``up``: it runs again, with what it had."""
+    Timeline(settings.timeline).record("fault", fault=f"git-{what}")
+    if what == "down":
+        lifecycle.stop_git(settings)
+    else:
+        lifecycle.start_git(settings)
 
 
 def program(settings: Settings, name: str, fault: str) -> None:

@@ -26,10 +26,30 @@ COREDNS_VERSION = "v1.14.6"
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ANY = "*"
 AGENT = "cilium/cilium"
+ARGO_CD = "argoproj/argocd"
+SEALED_SECRETS = "bitnami/sealed-secrets-controller"
+# As the charts of one Redis and of three name it.
+REDIS = ("library/redis", "docker/library/redis")
+
+# The parts that argocd plays, by the name that it is called by.
+_ARGO_CD_NAMES = ("server", "repo-server", "application-controller", "applicationset-controller", "notifications", "dex", "cmp-server", "k8s-auth")
+# What a lab of a few components on two cores needs; where a chart sets one of these, the chart's counts. gpg is not in the image.
+_ARGO_CD_ENVIRONMENT = {
+    "GOMAXPROCS": "1",
+    "GOGC": "50",
+    "ARGOCD_APPLICATION_CONTROLLER_STATUS_PROCESSORS": "4",
+    "ARGOCD_APPLICATION_CONTROLLER_OPERATION_PROCESSORS": "2",
+    "ARGOCD_APPLICATION_CONTROLLER_KUBECTL_PARALLELISM_LIMIT": "4",
+    "ARGOCD_GPG_ENABLED": "false",
+    "USER": "argocd",
+    "HOME": "/home/argocd",
+}
+_INTERFACE = b"<!doctype html><title>Argo CD</title><p>Argo CD, the real one, without its user interface, which the lab does not build.\n"
 
 # What the platform's own probes and a look around in a pod need.
 _BUSYBOX_APPLETS = (
     *("mount", "umount", "ip", "ls", "cat", "sleep", "wget", "base64", "tr", "grep", "sed", "head", "env", "ps", "nslookup", "nc", "true", "test"),
+    *("cp", "ln", "id"),
     *("dd", "sha256sum", "sync", "mv", "rm", "touch", "mkdir", "df"),
 )
 _BUSYBOX_NAMES = ("bin/sh", "usr/sbin/nsenter", *(f"usr/bin/{name}" for name in _BUSYBOX_APPLETS))
@@ -41,7 +61,7 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 def directory() -> Path:
     """Where the images of the current tools are, built or not."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for tool in (tools.HYPER, tools.STUB):
+    for tool in (tools.HYPER, tools.STUB, tools.HELM, tools.ARGOCD, tools.SEALED_SECRETS):
         digest.update(tool.key().encode())
     return cache_directory() / f"images-{digest.hexdigest()[:16]}"
 
@@ -92,9 +112,30 @@ class _Writer:
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
         # The double of Cilium's agent runs kube-proxy, which runs nft.
         self.image(AGENT, ANY, [base, hyper, self.layer(_with_libraries(host.program("nft")), {}, {}), stub], "/usr/local/bin/stub")
+        self.delivery(base)
         # Not root, as the images of most charts: some want it so (runAsNonRoot) without naming a user.
         self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub", environment=["GOMAXPROCS=1", "GOGC=50"], user="65532")
         self.file.write_text(json.dumps(self.index, indent=1))
+
+    def delivery(self, base: dict[str, Any]) -> None:
+        """The real Argo CD and Sealed Secrets, and Redis, as the users of their own images. Argo CD's has git and helm."""
+        argocd = self.layer({"usr/local/bin/argocd": tools.ARGOCD.program()}, {f"usr/local/bin/argocd-{name}": "argocd" for name in _ARGO_CD_NAMES}, {})
+        core = Path("/usr/lib/git-core")
+        programs = {**_with_libraries(host.program("git")), **_with_libraries(core / "git-remote-http"), "usr/local/bin/helm": tools.HELM.program()}
+        links = {"usr/lib/git-core/git": "/usr/bin/git", "usr/lib/git-core/git-remote-https": "git-remote-http"}
+        texts = {"etc/passwd": b"root:x:0:0::/root:/bin/sh\nargocd:x:999:999::/home/argocd:/bin/sh\n", "shared/app/index.html": _INTERFACE}
+        authorities = Path("/etc/ssl/certs/ca-certificates.crt")
+        if authorities.exists():
+            texts["etc/ssl/certs/ca-certificates.crt"] = authorities.read_bytes()
+        helpers = self.layer(programs, links, texts)
+        environment = [f"{name}={value}" for name, value in _ARGO_CD_ENVIRONMENT.items()]
+        self.image(ARGO_CD, ANY, [base, helpers, argocd], "", environment=environment, user="999")
+        redis = _with_libraries(host.program("redis-server")) | _with_libraries(host.program("redis-cli"))
+        layer = self.layer(redis, {}, {})
+        for name in REDIS:
+            self.image(name, ANY, [base, layer], "redis-server", user="999")
+        controller = self.layer({"usr/local/bin/controller": tools.SEALED_SECRETS.program("controller")}, {}, {})
+        self.image(SEALED_SECRETS, ANY, [base, controller], "controller", environment=["GOMAXPROCS=1", "GOGC=50"], user="1001")
 
     def layer(self, files: Mapping[str, Path], links: Mapping[str, str], texts: Mapping[str, bytes]) -> dict[str, Any]:
         """A layer's descriptor. Times and owners are fixed, so the same content has the same digest."""
@@ -131,7 +172,11 @@ class _Writer:
         config = {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": [entrypoint], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *environment], "User": user},
+            "config": {
+                **({"Entrypoint": [entrypoint]} if entrypoint else {}),
+                "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *environment],
+                "User": user,
+            },
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
         }
         content = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": self.blob(json.dumps(config).encode(), _CONFIG), "layers": layers}

@@ -8,9 +8,10 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from trinode_lab import ceph, cgroups, charts, control, disks, host, images, network, ownership, registry, rootfs, status, tools
+from trinode_lab import ceph, cgroups, charts, control, disks, git, host, images, network, ownership, registry, rootfs, status, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
@@ -79,6 +80,7 @@ def _prepare(settings: Settings) -> None:
     settings.timeline.touch()  # the machines' pods append to it, and a file must be there to be mounted
     for name in ("registry", "charts", "cluster"):
         (settings.state / name).mkdir()
+    git.prepare(settings.git)
     charts.make(settings.state / "charts", ceph=bool(settings.parts()["ceph"]))
     with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(f"{secrets.token_urlsafe(24)}\n")
@@ -92,20 +94,40 @@ def _prepare(settings: Settings) -> None:
 
 def _start(settings: Settings) -> None:
     """The servers and a supervisor per machine, each in the lab's control group from its first instruction."""
-    group = cgroups.Group(settings.name, "host")
-    group.create()
-
-    def enter() -> None:
-        group.add(os.getpid())
-
+    cgroups.Group(settings.name, "host").create()
+    enter = _enter(settings)
     arguments = [str(settings.state), settings.gateway, settings.parts()["images"]]
     process = start_daemon("trinode_lab.registry", arguments, settings.state / "registry" / "log", enter)
     Record(settings.state / "registry" / "process").write(process.pid)
     for machine in settings.machines:
         process = start_daemon("trinode_lab.supervisor", [str(settings.state), machine.name], machine.directory / "supervisor.log", enter)
         Record(machine.directory / "process").write(process.pid)
+    start_git(settings)
     if not wait_until(lambda: status.listens(settings.gateway, registry.REGISTRY_PORT), 10):
         raise LabError(f"the registry does not answer; its log: {settings.state / 'registry' / 'log'}")
+
+
+def _enter(settings: Settings) -> Callable[[], None]:
+    """What a new process does first: it goes into the lab's control group."""
+    group = cgroups.Group(settings.name, "host")
+    return lambda: group.add(os.getpid())
+
+
+def start_git(settings: Settings) -> None:
+    """Start the Git server where it does not run, and wait until it answers."""
+    record = Record(settings.git / "process")
+    if record.read() is None:
+        process = start_daemon("trinode_lab.git", [str(settings.state), settings.gateway, str(git.PORT)], settings.git / "log", _enter(settings))
+        record.write(process.pid)
+    if not wait_until(lambda: status.listens(settings.gateway, git.PORT), 10):
+        raise LabError(f"the Git server does not answer; its log: {settings.git / 'log'}")
+
+
+def stop_git(settings: Settings) -> None:
+    """End the Git server: from now on connections are refused."""
+    process = Record(settings.git / "process").read()
+    if process is not None and not process.end(signal.SIGTERM):
+        raise LabError("the Git server does not end")
 
 
 def _wait_for_maintenance(settings: Settings) -> None:
@@ -138,7 +160,8 @@ def down(settings: Settings) -> None:
 def _remove(settings: Settings) -> None:
     group = cgroups.Group(settings.name)
     group.thaw_all()
-    for record in [settings.state / "registry" / "process", *(machine.directory / "process" for machine in (load_settings(settings) or settings).machines)]:
+    servers = [settings.state / name / "process" for name in ("registry", "git")]
+    for record in [*servers, *(machine.directory / "process" for machine in (load_settings(settings) or settings).machines)]:
         process = Record(record).read()
         if process is not None:
             process.end(signal.SIGKILL)

@@ -83,6 +83,14 @@ class Settings:
         return f"http://{self.gateway}:8879"
 
     @property
+    def git(self) -> Path:
+        return self.state / "git"
+
+    @property
+    def git_url(self) -> str:
+        return f"http://{self.gateway}:3000/platform.git"
+
+    @property
     def timeline(self) -> Path:
         return self.state / "timeline.jsonl"
 

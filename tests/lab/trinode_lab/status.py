@@ -8,7 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from trinode_lab import control, tools
+from trinode_lab import control, git, tools
 from trinode_lab.errors import LabError
 from trinode_lab.network import API_PORT
 from trinode_lab.settings import Machine, Settings
@@ -103,6 +103,12 @@ def inventory(settings: Settings) -> dict[str, Any]:
         "vip": settings.vip,
         "registry": settings.registry_url,
         "charts": settings.charts_url,
+        "git": {
+            "url": settings.git_url,
+            "username": git.USERS[0],
+            "password_file": str(settings.git / "users" / git.USERS[0]),
+            "password_files": {user: str(settings.git / "users" / user) for user in git.USERS},
+        },
         "state": str(settings.state),
         "cluster": str(settings.cluster),
         "vault_password_file": str(settings.vault_password),

@@ -221,8 +221,14 @@ def publish(directory: Path, target: Path) -> None:
 
 
 def user_programs() -> Path:
-    """The directory of links that users and tests put on PATH: talosctl, helm, kubectl."""
-    links = {"talosctl": TALOSCTL.program(), "helm": HELM.program(), "kubectl": HYPER.program()}
+    """The directory of links that users and tests put on PATH: talosctl, helm, kubectl, kubeseal, argocd."""
+    links = {
+        "talosctl": TALOSCTL.program(),
+        "helm": HELM.program(),
+        "kubectl": HYPER.program(),
+        "kubeseal": SEALED_SECRETS.program("kubeseal"),
+        "argocd": ARGOCD.program(),
+    }
     key = hashlib.sha256(repr(sorted((name, str(path)) for name, path in links.items())).encode()).hexdigest()[:16]
     target = cache_directory() / f"bin-{key}"
     if not target.is_dir():
