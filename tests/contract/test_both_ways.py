@@ -68,11 +68,25 @@ CHECK = {"check_mode": True, "diff": True}
 LAYOUT = [{"name": name, "osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")]
 CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "spec": {"storage": {"nodes": [{"name": "m4"}]}}}
 
+APPLICATION = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "x", "namespace": "argocd"}, "spec": {}}
+
 # module: {what the case shows: (arguments, keywords of the task)}
 ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "argocd_admin": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "secret": "argocd-admin"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "secret": "argocd-admin"}, CHECK),
+    },
+    "argocd_application": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "name": "cilium", "revision": "0" * 40}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "name": "cilium"}, CHECK),
+    },
+    "argocd_handover": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "applications": [], "root": APPLICATION, "tree": "{directory}"}, {}),
+        "no kubeconfig, in check mode": (
+            {"kubeconfig": "/nonexistent/kubeconfig", "applications": [APPLICATION], "root": APPLICATION, "tree": "{directory}"},
+            CHECK,
+        ),
+        "no objects": ({"kubeconfig": "/nonexistent/kubeconfig", "applications": [{"kind": "x"}], "root": {}, "tree": "{directory}"}, {}),
     },
     "ceph_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),

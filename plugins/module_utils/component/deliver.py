@@ -193,7 +193,8 @@ class _Delivery:
 
     def _note(self, moment: Moment) -> Applied:
         """Write down what is installed, now that it is."""
-        wanted = note(self._definition, self._contents.revision)
+        kept = {key: moment.noted[key] for key in (installed.DELIVERY,) if key in moment.noted}
+        wanted = {**note(self._definition, self._contents.revision), **kept}
         change = _noted(self._definition, moment.noted, wanted)
         if change.action != "unchanged":
             self._access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})

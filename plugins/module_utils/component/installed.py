@@ -16,15 +16,19 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import
 NAMESPACE = "kube-system"
 _PREFIX = "trinode-component-"
 COMPONENT_LABEL = "trinode.dev/component"
+DELIVERY = "delivery"
+"""Who delivers the component, in its ConfigMap: ARGO_CD once it was handed over. It outlives a direct delivery."""
+ARGO_CD = "argo_cd"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """One component: the revision that was delivered last, and the components that it needs."""
+    """One component: the revision that was delivered last, the components that it needs, and ``argo_cd`` where Argo CD delivers it."""
 
     name: str
     revision: str
     needs: tuple[str, ...] = ()
+    delivery: str = ""
 
 
 def parent_name(component: str) -> str:
@@ -41,7 +45,7 @@ def read(client: Client, *, tries: int | None = None) -> Mapping[str, Installed]
         data = item.get("data") or {}
         if data.get("revision"):
             name = item["metadata"]["labels"][COMPONENT_LABEL]
-            found[name] = Installed(name, data["revision"], tuple((data.get("needs") or "").split()))
+            found[name] = Installed(name, data["revision"], tuple((data.get("needs") or "").split()), data.get("delivery") or "")
     return found
 
 
