@@ -13,7 +13,7 @@ description:
   - Makes the first pair, and a new one when the newest is older than O(renew_days). Old pairs are kept, since what they have sealed is still in use.
   - With O(kubeconfig), every pair of the file is put into the cluster, and every pair that the cluster has, also one that the controller has made, into
     the file, which so is a backup of all.
-  - The controller reads its keys when it starts. RV(fingerprint) as an annotation of its pods restarts it when there is a new one.
+  - The controller reads its keys when it starts. RV(digest) as an annotation of its pods restarts it when there is another one.
 author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
@@ -33,10 +33,12 @@ options:
     type: int
     default: 0
   kubeconfig:
-    description: The cluster to keep in step with the file. Empty works on the file alone.
+    description:
+      - The cluster to keep in step with the file. Empty works on the file alone.
+      - In check mode, one that does not exist or does not answer is taken to have none.
     type: path
   namespace:
-    description: The controller's namespace. It must exist.
+    description: The controller's namespace. It is made when it is missing.
     type: str
     default: kube-system
   timeout:
@@ -58,7 +60,7 @@ EXAMPLES = r"""
   trinode.platform.sealing_keys:
     path: "{{ inventory_dir }}/cluster/sealing-keys.yaml"
     vault_password: "{{ lookup('trinode.platform.vault_password') }}"
-    renew_days: 365
+    renew_days: 30
     kubeconfig: "{{ inventory_dir }}/cluster/kubeconfig"
 """
 
@@ -73,6 +75,11 @@ fingerprint:
   type: str
   returned: success
   sample: 7d0c...
+digest:
+  description: A digest of all pairs, which changes with each that comes. Empty where check mode would make one.
+  type: str
+  returned: success
+  sample: 2f1b...
 pairs:
   description: How many pairs there are.
   type: int
@@ -101,8 +108,9 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils import vaulted_file
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError, ApiUnreachable
 from ansible_collections.trinode.platform.plugins.module_utils.kube.apply import apply
-from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, connect
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, MissingKubeconfigError, connect
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.sealing import keys, keys_plan
@@ -123,7 +131,7 @@ def run(task: Task) -> Outcome:
     """Look at both places, decide, write the file, and only then give the cluster what it lacks: no pair is in use without a backup."""
     params, deadline, now = task.params, Deadline(task.params["timeout"]), dt.datetime.now(dt.UTC)
     path, password, namespace = params["path"], params["vault_password"], params["namespace"]
-    client = connect(params["kubeconfig"], deadline=deadline) if params["kubeconfig"] else None
+    client = _client(task, deadline) if params["kubeconfig"] else None
     file = keys.read(path, password) if os.path.lexists(path) else []
     found = keys_plan.plan(file, _in_cluster(client, namespace, deadline) if client else [], now, params["renew_days"])
     pairs = list(found.kept)
@@ -137,17 +145,44 @@ def run(task: Task) -> Outcome:
     if write and not task.check_mode:
         vaulted_file.replace(path, keys.dump(pairs), password)
     if client and install and not task.check_mode:
-        apply(client, [keys.as_secret(pair, namespace) for pair in install], Request(namespace=namespace, force=True, wait=False), deadline)
+        _install(client, [keys.as_secret(pair, namespace) for pair in install], namespace, deadline)
     newest = None if found.make and task.check_mode else pairs[0]
     values = {
         "certificate": newest.certificate if newest else "",
         "fingerprint": newest.fingerprint if newest else "",
+        "digest": keys.digest(pairs) if newest else "",
         "pairs": len(found.kept) + bool(found.make),
         "made": found.make,
         "backed_up": len(found.backed_up),
         "installed": len(found.installed) + bool(found.make) if client else 0,
     }
+    if client:
+        client.close()
     return Outcome(changed=bool(write or values["installed"]), values=values)
+
+
+def _client(task: Task, deadline: Deadline) -> Client | None:  # pylint: disable=unsupported-binary-operation
+    try:
+        client = connect(task.params["kubeconfig"], deadline=deadline)
+        if task.check_mode:
+            client.get("/version")
+    except (MissingKubeconfigError, ApiUnreachable):
+        if task.check_mode:
+            return None
+        raise
+    return client
+
+
+def _install(client: Client, secrets: list[dict[str, Any]], namespace: str, deadline: Deadline) -> None:
+    request = Request(namespace=namespace, force=True, wait=False)
+    try:
+        retried(lambda: client.get(f"/api/v1/namespaces/{namespace}", deadline=deadline), deadline, namespace)
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        # The component that it belongs to adds its labels later.
+        apply(client, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}], request, deadline)
+    apply(client, secrets, request, deadline)
 
 
 def _in_cluster(client: Client, namespace: str, deadline: Deadline) -> list[keys.KeyPair]:
