@@ -63,6 +63,7 @@ else:
 
 _ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 _ROLES = os.path.join(_ROOT, "roles")
+_OF_COMPONENTS: tuple[tuple[str, Any], ...] = (("needs", []), ("uses", []), ("version", ""), ("namespace", ""))
 _VAULT_MAGIC = b"$ANSIBLE_VAULT;"
 _YAML_KEY = re.compile(r"^[ -]*[\w./-]+:", re.MULTILINE)
 _OWN = tuple(os.path.join(_ROOT, part, "") for part in ("roles", "playbooks"))
@@ -95,10 +96,10 @@ class LookupModule(LookupBase):
         ]
 
     def _component(self, hosts: _Hosts, name: str) -> dict[str, Any]:
-        """Whether there is a role of a component's name, which version it has, and which components it needs and uses."""
+        """Whether there is a role of a component's name, its version and namespace, and which components it needs and uses."""
         role = os.path.join(_ROLES, str(name))
         defaults = self._load(os.path.join(role, "defaults", "main.yml"))
-        found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", empty)) for key, empty in (("needs", []), ("uses", []), ("version", ""))}
+        found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", empty)) for key, empty in _OF_COMPONENTS}
         return {"role": os.path.isdir(os.path.join(role, "tasks")), **found}
 
     def _derived(self) -> dict[str, Any]:

@@ -130,6 +130,21 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "unreachable, only told": ({"machines": [{"name": "m1", "address": NOWHERE}], "enforce": False, "timeout": 2, **MISSING}, CHECK),
         "no machines": ({"machines": [], "ours": []}, {}),
     },
+    "drift_report": {
+        "nothing can be read": (
+            {"kubeconfig": "/nonexistent/kubeconfig", "machines": [{"name": "m1"}], "git": {"msg": "no answer"}, "tree": "{directory}"},
+            {},
+        ),
+        "in check mode": (
+            {
+                "kubeconfig": "/nonexistent/kubeconfig",
+                "machines": [{"name": "m1", "result": {"step": "none"}}],
+                "git": {"edits": [], "head": "3f2a9c0e"},
+                "tree": "{directory}",
+            },
+            CHECK,
+        ),
+    },
     "gate": {
         "closed": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["etcd"], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
         "Ceph cannot be asked": (

@@ -210,6 +210,8 @@ _CLUSTER = (
         element_constraint=constraints.gate_check,
     ),
     _cluster("gate_ceph_allowed", "list", [], "Names of Ceph's health checks that may warn all the same, such as MON_DISK_LOW.", elements="str"),
+    _cluster("verify_drift", "bool", True, "Whether playbooks/verify.yml compares machines, cluster and Git with what they are to be."),
+    _cluster("verify_strict", "bool", False, "Whether playbooks/verify.yml fails in the end when anything has drifted."),
     _cluster("renew_below", "float", 0.5, "Client certificates are renewed when less than this share of their life is left.", constraint=constraints.share),
     Setting(
         "trinode_in_process", "bool", "anywhere", True, "Whether this collection's modules run inside the Ansible worker (fast), or as ordinary modules do."

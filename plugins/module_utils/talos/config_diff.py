@@ -55,7 +55,7 @@ def compare(running_text: str, desired_text: str) -> list[DocumentChange]:
         if before == after and not _types_differ(before, after):
             continue
         action: Literal["added", "removed", "changed"] = "added" if before is None else "removed" if after is None else "changed"
-        paths = tuple(dict.fromkeys(_paths(before, after, ""))) if action == "changed" else ()
+        paths = tuple(dict.fromkeys(differing_paths(before, after))) if action == "changed" else ()
         shown_before, shown_after = redact_pair(before, after) if action == "changed" else redact_pair(before or {}, after or {})
         shown_before = _ordered_like(shown_before, shown_after)
         changes.append(
@@ -69,14 +69,15 @@ def unified(changes: list[DocumentChange]) -> str:
     return "".join(change.unified for change in changes)
 
 
-def _paths(before: Any, after: Any, path: str) -> Iterator[str]:
+def differing_paths(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """The dotted places in which two values differ; a list counts as one place."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys([*before, *after]):
             inner = f"{path}.{key}" if path else str(key)
             if key not in before or key not in after:
                 yield inner
             else:
-                yield from _paths(before[key], after[key], inner)
+                yield from differing_paths(before[key], after[key], inner)
     elif before != after or _types_differ(before, after):
         yield path
 
