@@ -107,13 +107,25 @@ options:
         description: The namespace that it delivers to. By default that of the component.
         type: str
         default: ""
+      url:
+        description: The repository that it delivers from. With it, RV(application) is returned.
+        type: str
+        default: ""
+      branch:
+        description: The branch of it.
+        type: str
+        default: main
+      path:
+        description: The directory in it that is the platform's.
+        type: str
+        default: ""
   timeout:
     description: Seconds after which the task gives up.
     type: int
     default: 300
 extends_documentation_fragment:
   - trinode.platform.attributes
-  - trinode.platform.attributes.actiongroup_platform
+  - trinode.platform.attributes.actiongroup_kubernetes
 attributes:
   check_mode:
     support: full
@@ -188,17 +200,19 @@ definition:
   sample: {name: cert_manager, namespace: cert-manager, needs: [cilium], charts: [{pin: cert-manager, release: cert-manager, version: v1.21.1}]}
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import ApplicationOf, application_of
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import Repository, application
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway
 from ansible_collections.trinode.platform.plugins.module_utils.component.render import Rendered, Request, render
 from ansible_collections.trinode.platform.plugins.module_utils.component.sealed import CONTROLLER
 from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import key_of, reference
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Object, key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -227,7 +241,10 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "application": {
         "type": "dict",
         "default": {},
-        "options": {"name": {"type": "str", "default": ""}, "namespace": {"type": "str", "default": ""}},
+        "options": {
+            **{name: {"type": "str", "default": ""} for name in ("name", "namespace", "url", "path")},
+            "branch": {"type": "str", "default": "main"},
+        },
     },
     "timeout": {"type": "int", "default": 300},
 }
@@ -256,16 +273,23 @@ def run(task: Task) -> Outcome:
             "versions": dict(found.versions),
             "routes": [dict(route) for route in found.routes],
             "sealed": found.sealed,
+            "application": _in_git(request.application, params["application"], found.ignore),
             "definition": _outline(task.params["definition"], found),
         },
     )
 
 
-def _application(definition: dict[str, Any], wanted: dict[str, str]) -> ApplicationOf | None:  # pylint: disable=unsupported-binary-operation
-    if not any(wanted.values()):
+def _application(definition: dict[str, Any], wanted: dict[str, Any]) -> ApplicationOf | None:  # pylint: disable=unsupported-binary-operation
+    if not any(wanted.get(name) for name in ("name", "namespace", "url")):
         return None
     usual = application_of(str(definition.get("name")), wanted.get("namespace") or str(definition.get("namespace")))
     return replace(usual, name=wanted.get("name") or usual.name)
+
+
+def _in_git(of: ApplicationOf | None, wanted: dict[str, Any], ignore: Sequence[Object]) -> Object:  # pylint: disable=unsupported-binary-operation
+    if of is None or not wanted["url"]:
+        return {}
+    return application(of, Repository(wanted["url"], wanted["branch"], wanted["path"]), ignore=ignore)
 
 
 def _outline(definition: dict[str, Any], found: Rendered) -> dict[str, Any]:
