@@ -28,7 +28,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ansible_collections.trinode.platform.plugins.module_utils import command
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import explain_failure
@@ -71,7 +71,7 @@ def _measure(client: Talosctl, seconds: float, limits: Limits, deadline: Deadlin
         if not problem:
             _await_calm(client, deadline.at_most(CALM_SECONDS))
             probe = replace(probe, measured=_run(target, seconds, limits, deadline))
-    except (_CannotMeasure, ConnectionFailed, CommandError) as error:
+    except (_CannotMeasure, PlatformError) as error:
         probe = replace(probe, problem=error.what if isinstance(error, PlatformError) else str(error))
     progress(f"{probe.where}: {probe.numbers}")
     return probe
