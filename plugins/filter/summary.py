@@ -53,6 +53,12 @@ options:
     type: list
     elements: dict
     default: []
+  git:
+    description:
+      - C(url) and C(branch) of the repository; C(repository), where it is kept here; C(missing), what the inventory lacks for GitOps; and C(applications),
+        those that were handed over.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -89,6 +95,7 @@ def summary(
     now: float,
     check_mode: bool = False,
     records: Sequence[Mapping[str, Any]] = (),
+    git: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Lines for a person; see DOCUMENTATION."""
     findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
@@ -98,6 +105,7 @@ def summary(
     found = journeys(Record(**record) for record in records)
     lines += _components(found)
     lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]
+    lines += [f"GitOps          {_gitops(git)}"] if git else []
     lines += _interfaces(found)
     if phases:
         ends = [*(float(phase["start"]) for phase in phases[1:]), now]
@@ -106,6 +114,14 @@ def summary(
     if len(path := critical_path(found)) > 1:
         lines.append(f"Longest chain of needs: {' → '.join(f'{step.component} {step.own_seconds:.0f} s' for step in path)}")
     return lines
+
+
+def _gitops(git: Mapping[str, Any]) -> str:
+    if git["missing"]:
+        return f"none: {' and '.join(git['missing'])} missing. What is installed is kept in {git['repository']}"
+    place = f"{git['url']}, branch {git['branch']}"
+    handed = len(git["applications"])
+    return f"{place}: {handed} Applications, Synced and Healthy" if handed else f"{place}: Argo CD has not taken over yet"
 
 
 def _components(found: Mapping[str, Journey]) -> list[str]:

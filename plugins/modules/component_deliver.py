@@ -31,6 +31,21 @@ options:
     description: Name of the component, to uninstall it although it holds data, and to delete that data.
     type: str
     default: ""
+  by:
+    description:
+      - Who changes the cluster. With V(argo_cd), a component that M(trinode.platform.argocd_handover) has handed over is delivered by Argo CD from the
+        repository, and waited for; one that has not is applied. V(direct) always applies.
+    type: str
+    choices: [argo_cd, direct]
+    default: direct
+  commit:
+    description: The commit that Argo CD must have reached, as M(trinode.platform.git_publish) returns it.
+    type: str
+    default: ""
+  repository:
+    description: The bare repository that tells whether a commit contains another.
+    type: path
+    default: ""
   servers:
     description: Addresses of all API servers, to spread the work. Empty means the one in O(kubeconfig).
     type: list
@@ -92,7 +107,9 @@ hooks:
 
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.component import contents, deliver, remove
+from ansible_collections.trinode.platform.plugins.module_utils.argocd import commits
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
+from ansible_collections.trinode.platform.plugins.module_utils.component import contents, deliver, handed_over, remove
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
 from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
@@ -112,6 +129,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "path": {"type": "path"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "destroy_data": {"type": "str", "default": ""},
+    "by": {"type": "str", "choices": ["argo_cd", "direct"], "default": "direct"},
+    "commit": {"type": "str", "default": ""},
+    "repository": {"type": "path", "default": ""},
     "servers": {"type": "list", "elements": "str", "default": []},
     "vault_password": {"type": "str", "default": "", "no_log": True},
     "run_directory": {"type": "path", "default": ""},
@@ -152,6 +172,10 @@ def _result(task: Task, definition: Definition, found: contents.Contents | None)
             return remove.absent(client, definition, found, log, deadline, destroy_data=params["destroy_data"], check=task.check_mode)
         if found is None:
             raise InputError("path is missing", hint="Give the directory that component_render has written.")
+        if params["by"] == "argo_cd":
+            knows = commits.containing(params["commit"], params["repository"], deadline)
+            if delivered := handed_over.present(Applications(client, deadline), definition, found, log, knows, check=task.check_mode):
+                return delivered
         return deliver.present(client, definition, found, log, deadline, check=task.check_mode)
     finally:
         client.close()

@@ -95,7 +95,7 @@ class _Delivery:
             if item.action == "kept":
                 progress(f"{item.key} is kept, though it is no longer part of {definition.title}: it may hold data")
         self._hooks(result, f"post-{moment.step}", after)
-        result.applied.append(self._note(moment))
+        result.applied.append(write_note(self._access, definition, moment))
         self._log.record(definition.name, "verifying")
         return result
 
@@ -191,16 +191,6 @@ class _Delivery:
             found += [Applied(key, "changed", before, wanted[key]) for key, before in replaced.items()]
         return found
 
-    def _note(self, moment: Moment) -> Applied:
-        """Write down what is installed, now that it is."""
-        kept = {key: moment.noted[key] for key in (installed.DELIVERY,) if key in moment.noted}
-        wanted = {**note(self._definition, self._contents.revision), **kept}
-        change = _noted(self._definition, moment.noted, wanted)
-        if change.action != "unchanged":
-            self._access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})
-            progress(f"{self._definition.title} is installed")
-        return change
-
 
 def _with_moved(applied: list[Applied], moved: list[Applied]) -> list[Applied]:
     """The results of an apply and of Secrets that change their owner: as a dry run does not know of it, it prunes them, or finds them as they were."""
@@ -208,6 +198,17 @@ def _with_moved(applied: list[Applied], moved: list[Applied]) -> list[Applied]:
     return [item for item in applied if not (item.key in keys and item.action in ("pruned", "unchanged"))] + [
         item for item in moved if item.key not in {other.key for other in applied if other.action in ("created", "changed")}
     ]
+
+
+def write_note(access: Access, definition: Definition, moment: Moment) -> Applied:
+    """Write down what is installed, now that it is. Who delivers the component stays noted."""
+    kept = {key: moment.noted[key] for key in (installed.DELIVERY,) if key in moment.noted}
+    wanted = {**note(definition, moment.revision), **kept}
+    change = _noted(definition, moment.noted, wanted)
+    if change.action != "unchanged":
+        access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})
+        progress(f"{definition.title} is installed")
+    return change
 
 
 def _noted(definition: Definition, before: Mapping[str, str], after: Mapping[str, str]) -> Applied:

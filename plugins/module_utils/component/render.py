@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import ApplicationOf, annotate
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import ignored
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
 from ansible_collections.trinode.platform.plugins.module_utils.component import pins, sealed, tree
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway, Source, assemble, reached
@@ -69,7 +70,7 @@ class Request:
 class Rendered:
     """``path`` is the directory with the files; ``changes`` what differs from before. ``fresh`` says whether anything had to be rendered.
 
-    ``sealing`` says that Secrets are sealed, and ``sealed`` how many there are.
+    ``sealing`` says that Secrets are sealed, and ``sealed`` how many there are. ``ignore`` are the differences that Argo CD has to pass over.
     """
 
     path: str
@@ -82,6 +83,7 @@ class Rendered:
     fresh: bool
     sealing: bool = False
     sealed: int = 0
+    ignore: Sequence[manifests.Object] = ()
 
 
 def render(request: Request, deadline: Deadline) -> Rendered:
@@ -97,7 +99,8 @@ def render(request: Request, deadline: Deadline) -> Rendered:
     last = record.read()
     if last and last["inputs"] == inputs and last["files"] == tree.digests(directory) and sealer.has_sealed(last):
         number = last.get("sealed", 0)
-        return Rendered(directory, last["revision"], last["objects"], last["hooks"], definition.versions, routes, (), False, sealer.on, number)
+        ignore = last.get("ignore", ())
+        return Rendered(directory, last["revision"], last["objects"], last["hooks"], definition.versions, routes, (), False, sealer.on, number, ignore)
     found = sealer.seal(_objects(definition, request, origins, paths, deadline))
     files = tree.files(_annotated(found.objects, request), found.resealed)
     target = os.path.join(request.run_directory, "rendered", definition.name) if request.temporary else directory
@@ -106,9 +109,10 @@ def render(request: Request, deadline: Deadline) -> Rendered:
     except PlatformError as error:
         raise type(error)(error.what, where=error.where or f"component {definition.name}", hint=error.hint) from error
     number = len([file for file in files if file.hook])
-    rendered = Rendered(target, tree.revision(files), len(files), number, definition.versions, routes, changes, True, sealer.on, found.count)
+    ignore = ignored(found.objects) if request.application else ()
+    rendered = Rendered(target, tree.revision(files), len(files), number, definition.versions, routes, changes, True, sealer.on, found.count, ignore)
     if not request.temporary:
-        about = {"revision": rendered.revision, "objects": rendered.objects, "hooks": rendered.hooks}
+        about = {"revision": rendered.revision, "objects": rendered.objects, "hooks": rendered.hooks, **({"ignore": ignore} if ignore else {})}
         record.write({"inputs": inputs, "files": tree.digests(directory), **about, **sealer.noted(found)})
     return rendered
 

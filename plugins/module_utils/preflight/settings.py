@@ -164,6 +164,8 @@ _CLUSTER = (
         "The key pairs that secrets are sealed with, encrypted with the vault password. Keep a copy; without it nothing sealed opens.",
         **_PATH,
     ),
+    _cluster("user_repositories", "list", [], "Repositories that your own applications may come from, besides the platform's.", **_TEXTS),
+    _cluster("user_cluster_kinds", "list", [], "Kinds (GROUP/KIND) without a namespace that your own applications may have, besides Namespace.", **_TEXTS),
     _cluster("domain", "str", "{{ trinode_cluster_name }}.internal", "Domain of the platform's user interfaces: grafana.<domain> and so on.", **_PATH),
     _cluster(
         "load_balancer_addresses",

@@ -59,3 +59,17 @@ def test_components_interfaces_and_the_longest_chain() -> None:
         "Grafana    https://grafana.home.internal  kubectl get secret",
         "Longest chain of needs: cilium 20 s → grafana 7 s",
     ]
+
+
+def test_what_delivers_the_platform_and_what_is_missing_for_it() -> None:
+    git = {"url": "https://git.example.org/me/platform.git", "branch": "main", "repository": "cluster/platform.git", "missing": [], "applications": [{}, {}]}
+
+    def line(**other: object) -> str:
+        lines = summary({"passed": True, "table": []}, **COMMON, phases=[], now=0, git={**git, **other})
+        return next(line for line in lines if line.startswith("GitOps"))
+
+    assert line() == "GitOps          https://git.example.org/me/platform.git, branch main: 2 Applications, Synced and Healthy"
+    assert line(applications=[]).endswith("branch main: Argo CD has not taken over yet")
+    assert line(missing=["trinode_git_url", "argo_cd"]) == (
+        "GitOps          none: trinode_git_url and argo_cd missing. What is installed is kept in cluster/platform.git"
+    )

@@ -1,0 +1,44 @@
+# Copyright: trinode.platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Delivering a component that has been handed over: Argo CD does it, from Git; here it is waited for, and noted."""
+
+from __future__ import annotations
+
+from ansible_collections.trinode.platform.plugins.module_utils.argocd import arrival
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import application_name
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import API_VERSION
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.commits import Knows
+from ansible_collections.trinode.platform.plugins.module_utils.component import deliver, installed
+from ansible_collections.trinode.platform.plugins.module_utils.component.access import Access
+from ansible_collections.trinode.platform.plugins.module_utils.component.contents import Contents
+from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
+from ansible_collections.trinode.platform.plugins.module_utils.component.deliver import Moment
+from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
+from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
+from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset
+from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, reference
+from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
+
+
+def present(  # pylint: disable=unsupported-binary-operation
+    applications: Applications, definition: Definition, contents: Contents, log: RunLog, knows: Knows, *, check: bool
+) -> Result | None:
+    """Wait until Argo CD has delivered what ``knows`` knows. None where it does not deliver this component yet, and nothing was done.
+
+    Raises PlatformError as arrival.present does.
+    """
+    name, client, deadline = definition.name, applications.client, applications.deadline
+    parent = applyset.read(client, deliver.apply_set(name), deadline)
+    moment = Moment(parent.data if parent else {}, contents.revision)
+    if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD:
+        return None
+    log.record(name, "applying", "Argo CD does" if moment.step else "comparing")
+    found = arrival.present(applications, application_name(name), knows, check=check)
+    key = Key(API_VERSION, "Application", applications.namespace, application_name(name))
+    before, after = ({**reference(key), "status": status} for status in ({}, {"revision": found.revision}))
+    result = Result([Applied(key, "changed" if found.changed else "unchanged", before, after)], warnings=list(found.warnings))
+    result.applied.append(deliver.write_note(Access(client, definition.namespace, deadline, check=check), definition, moment))
+    log.record(name, "verifying")
+    return result
