@@ -356,7 +356,7 @@ def _configuration() -> list[Part]:
             **({} if data is None else {"data": data}),
         }
 
-    hosts = "{{ printf `%s\\n%s` .Values.configs.ssh.knownHosts .Values.configs.ssh.extraHosts | quote }}"
+    hosts = "{{ printf `%s%s` .Values.configs.ssh.knownHosts .Values.configs.ssh.extraHosts | toJson }}"
     maps = {
         "argocd-cm": "{{ include `argocd.cm` . }}",
         _PARAMS: "{{ include `argocd.params` . }}",
