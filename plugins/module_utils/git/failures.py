@@ -20,9 +20,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import (
 from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import redact_text
 
 _LONGEST = 1500
-_NOISE = re.compile(
-    r"hint: |Please make sure you have the correct|and the repository exists|failed to push some refs|Warning: Permanently|@@@|To |Done$"
-)
+_NOISE = re.compile(r"hint: |Please make sure you have the correct|and the repository exists|failed to push some refs|Warning: Permanently|@@@|To |Done$")
 
 
 @dataclass(frozen=True)

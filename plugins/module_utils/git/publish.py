@@ -123,12 +123,12 @@ def _deliver(repository: Repository, request: Request, plan: Plan, *, diff: bool
                 plan = examine(repository, request, seen.commit)
             if not plan.files and (not repository.url or seen.remote == seen.commit):
                 return _published(repository, request, plan, seen.commit, changed=False)
-            story = _story(repository, request, plan)
-            text = message.message(story)
-            commit = repository.commit(plan.head, plan.files, text, request.author) if plan.files else plan.head
+            commit, subject = plan.head, ""
+            if plan.files:
+                story = _story(repository, request, plan)
+                commit, subject = repository.commit(plan.head, plan.files, message.message(story), request.author), message.subject(story)
             said = repository.push(commit)
             if not said:
-                subject = message.subject(story) if plan.files else ""
                 return _published(repository, request, plan, commit, changed=True, pushed=bool(repository.url), subject=subject, diff=diff)
             now = repository.fetch()
             if now == seen and refused_at == now:
