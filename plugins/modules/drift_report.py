@@ -164,8 +164,7 @@ def run(task: Task) -> Outcome:
     params = task.params
     looked = _cluster(task)
     found = [*machines.judge(params["machines"]), *looked.found, *git.judge(params["git"], gitops=params["gitops"])]
-    compared = [f"{len(params['machines'])} machines"] if params["machines"] else []
-    compared += [*looked.compared, *([f"Git at {params['git']['head'][:8]}"] if params["git"].get("head") else [])]
+    compared = [*machines.compared(params["machines"]), *looked.compared, *([f"Git at {params['git']['head'][:8]}"] if params["git"].get("head") else [])]
     values = {"drifted": bool(found), "findings": [item.as_values() for item in found], "lines": lines(found, compared)}
     return Outcome(message=f"{len(found)} findings" if found else "no drift", values=values)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import MAIN
@@ -17,6 +17,12 @@ _SHOWN = 6
 def judge(machines: Iterable[Mapping[str, Any]]) -> list[Drift]:
     """A finding for each machine that is not as the inventory has it, or was not compared. Each has ``name`` and ``result``, that of talos_apply."""
     return [finding for machine in machines if (finding := _judge(str(machine["name"]), machine.get("result") or {}))]
+
+
+def compared(machines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many of them were."""
+    number, total = sum("step" in (machine.get("result") or {}) for machine in machines), len(machines)
+    return [f"{number} machines" if number == total else f"{number} of {total} machines"] if machines else []
 
 
 def _judge(name: str, result: Mapping[str, Any]) -> Drift | None:
