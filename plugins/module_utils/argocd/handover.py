@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.argocd import ado
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import without_automation
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.attention import SILENCE_SECONDS, Attention
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.transfer import Transfer
 from ansible_collections.trinode.platform.plugins.module_utils.component import installed
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
@@ -33,6 +35,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.progress import p
 Step = Literal["hand over", "move", "nothing"]
 _SOURCE = ("repoURL", "targetRevision", "path")
 _PATIENCE = 3.0
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -154,22 +157,30 @@ class _Handover:
 
     def _take_over(self, result: Handed, new: Sequence[str]) -> None:
         """Fields change hands, also those of components that were applied directly since; then Argo CD may act."""
-        live = self._access.all()
-        for name, item in self._by_name.items():
-            found = live.get(name)
-            if found is None or not _synced(found):
-                continue
-            managed = transfer.managed_by(part(found, "status").get("resources") or [])
-            component = adoption.component_of(item)
-            transfers = transfer.find(self._access.client, _set_of(component), managed, self._resources, self._access.deadline)
+        live = {name: item for name, item in self._access.all().items() if name in self._by_name and _synced(item)}
+        for name, transfers in self._transfers(live).items():
             result.objects[name] = len(transfers)
             if transfers and not self._check:
                 progress(f"{len(transfers)} objects of {name} become Argo CD's")
                 transfer.execute(self._access.client, transfers, self._resources, self._access.deadline)
             if name in new:
-                self._switch_on(item)
+                self._switch_on(self._by_name[name])
+            component = adoption.component_of(self._by_name[name])
             if self._note(component):
                 result.written.append(f"ConfigMap {installed.parent_name(component)}")
+
+    def _transfers(self, live: Mapping[str, Json]) -> dict[str, list[Transfer]]:
+        """By Application, the objects that it manages with fields of ours."""
+        if not live:
+            return {}
+        client, resources, deadline = self._access.client, self._resources, self._access.deadline
+
+        def find(name: str) -> list[Transfer]:
+            managed = transfer.managed_by(part(live[name], "status").get("resources") or [])
+            return transfer.find(client, _set_of(adoption.component_of(self._by_name[name])), managed, resources, deadline)
+
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return dict(zip(live, pool.map(find, live), strict=True))
 
     def _switch_on(self, item: Object) -> None:
         if not self._check:
