@@ -62,13 +62,12 @@ def present(access: Applications, name: str, knows: Knows, *, check: bool = Fals
     attention = Attention(access.client, access.namespace, silence=silence)
     _pursue(access, name, lambda found: status.synced(found, contained, earlier), "synced", attention)
     found = access.read(name) or {}
-    if not status.healthy(found).ready:
+    changed = bool(status.started(found)) and status.started(found) != earlier
+    if changed or not status.healthy(found).ready:
         _await_objects(access, found)
         _pursue(access, name, lambda later: judge(later, contained, earlier), "healthy", attention)
         found = access.read(name) or {}
-    return Arrived(
-        changed=bool(status.started(found)) and status.started(found) != earlier, revision=status.revision(found), warnings=tuple(status.warnings(found))
-    )
+    return Arrived(changed=changed, revision=status.revision(found), warnings=tuple(status.warnings(found)))
 
 
 def absent(access: Applications, name: str, *, check: bool = False) -> Arrived:
@@ -162,7 +161,7 @@ def _pursue(access: Applications, name: str, judged: Judge, aim: str, attention:
 
 
 def _await_objects(access: Applications, item: Json) -> None:
-    """Until what was delivered is ready: pods and events tell more of what is wrong than Argo CD does, and sooner."""
+    """Until what was delivered is ready by our own rules, which are stricter; and pods and events tell more of what is wrong than Argo CD does, and sooner."""
     resources = retried(lambda: discover(access.client), access.deadline, access.client.server)
     entries = (item.get("status") or {}).get("resources") or []
     objects = []
