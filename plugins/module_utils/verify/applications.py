@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd import status
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.platform import USER
-from ansible_collections.trinode.platform.plugins.module_utils.kube.states import Json, number, part
+from ansible_collections.trinode.platform.plugins.module_utils.kube.states import Json, condition, number, part, said
 from ansible_collections.trinode.platform.plugins.module_utils.verify.drift import Drift
 
 # It looks at each every three minutes at most; what it said before that is old.
@@ -27,11 +27,13 @@ _RESOURCE = re.compile(r"\b([A-Z][A-Za-z]+) (?:([a-z0-9.-]+)/)?([a-z0-9.:-]+): "
 class Seen:
     """What was read. ``expected`` are the Applications that have to be there, with the component of each ("" for others).
 
-    ``workloads`` are Argo CD's own Deployments and StatefulSets; ``files`` the user's files in Git by path, as far as they can be read.
+    ``sets`` are ApplicationSets, ``workloads`` Argo CD's own Deployments and StatefulSets, ``files`` the user's files in Git by path, as far as they can
+    be read.
     """
 
     applications: Mapping[str, Json]
     expected: Mapping[str, str]
+    sets: Sequence[Json]
     workloads: Sequence[Json]
     files: Mapping[str, str]
     now: dt.datetime
@@ -43,6 +45,7 @@ def judge(seen: Seen) -> list[Drift]:
     for name, component in seen.expected.items():
         if name not in seen.applications:
             found.append(Drift("cluster", f"Application {name}", "It is gone; what it delivered is still there", _run(component)))
+    found += [finding for item in seen.sets if (finding := _set(item))]
     users = [name for name, item in seen.applications.items() if is_users(item)]
     ours = [name for name in seen.applications if name not in users]
     for name in [*sorted(ours), *sorted(users)]:
@@ -89,6 +92,15 @@ def _argo_cd(seen: Seen) -> Iterator[Drift]:
         minutes = int(STALE.total_seconds() // 60)
         problem = f"It has not looked at {', '.join(sorted(old)[:5])}{' and others' if len(old) > 5 else ''} for more than {minutes} minutes"
         yield Drift("cluster", "Argo CD", problem, f"Look at the log of its application controller. {_AGAIN}")
+
+
+def _set(item: Json) -> Drift | None:
+    """One that makes no Applications any more: those that there are stay as they are, and new directories have none."""
+    failed = condition(part(item, "status"), "ErrorOccurred")
+    if failed.get("status") != "True":
+        return None
+    advice = "Look at the directories of its generators in Git, and at Argo CD's way to the repository"
+    return Drift("cluster", f"ApplicationSet {item['metadata']['name']}", f"It cannot make its Applications: {said(failed, 'no reason given')}", advice)
 
 
 def _ours(item: Json, component: str) -> Iterator[Drift]:

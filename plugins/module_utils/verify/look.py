@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.component.run_log
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.git import repository as git
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.states import Json
 from ansible_collections.trinode.platform.plugins.module_utils.verify import applications, delivered
@@ -112,19 +113,27 @@ def _argo_cd(client: Client, sources: Sources, by_argo_cd: Mapping[str, Installe
     expected = {**{application_name(name): name for name in by_argo_cd}, **({ROOT: ""} if by_argo_cd else {})}
     try:
         there = Applications(client, deadline, sources.argo_namespace).all()
-        workloads = _workloads(client, sources.argo_namespace, deadline) if expected or there else []
+        sets = _listed(client, f"/apis/argoproj.io/v1alpha1/namespaces/{sources.argo_namespace}/applicationsets", deadline)
+        workloads = [
+            item
+            for kind in ("deployments", "statefulsets")
+            for item in _listed(client, f"/apis/apps/v1/namespaces/{sources.argo_namespace}/{kind}", deadline, labelSelector=_PARTS)
+        ]
     except PlatformError as error:
         return [Drift("cluster", "Argo CD", f"It cannot be asked: {error}", "Until then nobody knows what differs from Git")]
     wrong = [item for item in there.values() if applications.is_users(item) and applications.problems(item)]
     files = _files(sources, [applications.directory(item) for item in wrong], deadline)
-    return applications.judge(applications.Seen(there, expected, workloads, files, dt.datetime.now(dt.UTC)))
+    return applications.judge(applications.Seen(there, expected, sets, workloads, files, dt.datetime.now(dt.UTC)))
 
 
-def _workloads(client: Client, namespace: str, deadline: Deadline) -> list[Json]:
-    read: Callable[[str], Iterable[Json]] = lambda kind: client.list(  # noqa: E731
-        f"/apis/apps/v1/namespaces/{namespace}/{kind}", {"labelSelector": _PARTS}, deadline=deadline
-    )[0]
-    return [item for kind in ("deployments", "statefulsets") for item in read(kind)]
+def _listed(client: Client, path: str, deadline: Deadline, **query: str) -> list[Json]:
+    """A collection; nothing where its kind is not served."""
+    try:
+        return list(client.list(path, query, deadline=deadline)[0])
+    except ApiError as error:
+        if error.not_found:
+            return []
+        raise
 
 
 def _files(sources: Sources, directories: Sequence[str], deadline: Deadline) -> dict[str, str]:

@@ -34,10 +34,16 @@ def workload(name: str, wanted: int, ready: int) -> dict[str, Any]:
 PARTS = [workload("argocd-application-controller", 1, 1), workload("argocd-repo-server", 2, 2)]
 
 
-def see(*applications: dict[str, Any], expected: dict[str, str] | None = None, parts: list[dict[str, Any]] | None = None, **files: str) -> list[Drift]:
+def see(
+    *applications: dict[str, Any],
+    expected: dict[str, str] | None = None,
+    parts: list[dict[str, Any]] | None = None,
+    sets: tuple[dict[str, Any], ...] = (),
+    **files: str,
+) -> list[Drift]:
     there = {item["metadata"]["name"]: item for item in applications}
     wanted = {"loki": "loki"} if expected is None else expected
-    return judge(Seen(there, wanted, PARTS if parts is None else parts, files, NOW))
+    return judge(Seen(there, wanted, sets, PARTS if parts is None else parts, files, NOW))
 
 
 def test_synced_and_healthy_is_no_finding() -> None:
@@ -128,3 +134,16 @@ def test_argo_cd_is_down_and_what_it_said_is_no_pass() -> None:
 def test_argo_cd_runs_and_looks_at_nothing() -> None:
     (found,) = see(application("loki", reconciledAt="2026-11-30T08:30:00Z"))
     assert found.problem == "It has not looked at loki for more than 15 minutes"
+
+
+def test_a_set_that_makes_no_applications_any_more() -> None:
+    def user(status: str) -> dict[str, Any]:
+        message = "ApplicationSet user contains applications with duplicate name: user-shop"
+        return {"metadata": {"name": "user"}, "status": {"conditions": [{"type": "ErrorOccurred", "status": status, "message": message}]}}
+
+    assert see(application("loki"), sets=(user("False"),)) == []
+    (found,) = see(application("loki"), sets=(user("True"),))
+    assert (found.where, found.problem) == (
+        "ApplicationSet user",
+        "It cannot make its Applications: ApplicationSet user contains applications with duplicate name: user-shop",
+    )
