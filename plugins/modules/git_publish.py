@@ -24,9 +24,9 @@ options:
   state:
     description: >-
       V(present) writes the targets, V(absent) removes them, V(inspected) only reads: it reports edits of others inside everything below O(path) that was
-      ever published.
+      ever published. V(restored) goes the other way: a directory that is missing on the controller is made from the repository, where that has it.
     type: str
-    choices: [present, absent, inspected]
+    choices: [present, absent, inspected, restored]
     default: present
   repository:
     description: Directory of the bare repository on the controller. It is made when it is missing.
@@ -47,7 +47,7 @@ options:
     type: str
     default: ""
   component:
-    description: Name for the commit's message. Required unless O(state=inspected).
+    description: Name for the commit's message. Required with O(state=present) and O(state=absent).
     type: str
   contents:
     description: What the component has in the repository. Required unless O(state=inspected).
@@ -138,13 +138,24 @@ EXAMPLES = r"""
     ssh_key: "{{ vaulted_deploy_key }}"
     known_hosts: git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI...
     state: inspected
+
+- name: On a new controller, begin with what the repository has
+  trinode.platform.git_publish:
+    repository: "{{ inventory_dir }}/cluster/platform.git"
+    url: git@git.example.org:platform/cluster.git
+    ssh_key: "{{ vaulted_deploy_key }}"
+    known_hosts: git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI...
+    state: restored
+    contents:
+      - target: components/cert_manager
+        source: "{{ inventory_dir }}/cluster/platform/cert_manager"
 """
 
 RETURN = r"""
 commit:
   description: The commit that last changed the targets. Whoever delivers from the repository must have reached it. Empty when there is none.
   type: str
-  returned: success
+  returned: success, unless O(state=restored)
   sample: 3f2a9c0e6c1f0d6f6a1f9a3a7a2a5f0c9d0f1b2e
 head:
   description: The newest commit of the branch. In check mode the one that is there.
@@ -166,6 +177,12 @@ remote:
   type: bool
   returned: success
   sample: true
+restored:
+  description: The targets whose directories were made on the controller.
+  type: list
+  elements: str
+  returned: with O(state=restored)
+  sample: [components/cert_manager]
 edits:
   description: Edits of others inside the targets, overwritten or the reason to refuse; with O(state=inspected) all there are.
   type: list
@@ -179,6 +196,7 @@ edits:
     diff: {description: Unified diff from what we had left to what is there. Secrets are hidden., type: str, sample: "--- a/components/..."}
 """
 
+from functools import partial
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -186,10 +204,11 @@ from ansible_collections.trinode.platform.plugins.module_utils.git import conten
 from ansible_collections.trinode.platform.plugins.module_utils.git.publish import Published, Request, opened, publish
 from ansible_collections.trinode.platform.plugins.module_utils.git.remote import Remote
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Author, Repository
+from ansible_collections.trinode.platform.plugins.module_utils.git.restore import restore
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["present", "absent", "inspected"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent", "inspected", "restored"], "default": "present"},
     "repository": {"type": "path", "required": True},
     "url": {"type": "str", "default": ""},
     "branch": {"type": "str", "default": "main"},
@@ -217,9 +236,13 @@ def run(task: Task) -> Outcome:
     params = task.params
     deadline = Deadline(params["timeout"])
     remote = Remote(**{name: params[name] for name in ("url", "username", "token", "ssh_key", "known_hosts", "ca")}) if params["url"] else None
-    request = _request(task) if params["state"] != "inspected" else None
+    request = _request(task) if params["state"] in ("present", "absent") else None
     if remote and remote.warning:
         task.warn(remote.warning)
+    if params["state"] == "restored":
+        reach = partial(opened, params["repository"], params["branch"], remote, deadline, check=task.check_mode)
+        names = restore(params["contents"], params["path"], reach, check=task.check_mode)
+        return Outcome(changed=bool(names), message=", ".join(names) or "all directories are there", values={"restored": names})
     with opened(params["repository"], params["branch"], remote, deadline, check=task.check_mode or request is None) as repository:
         if request is None:
             return _inspected(repository, contents.prefix(params["path"]))
@@ -265,7 +288,7 @@ def main() -> None:
     run_module(
         run,
         argument_spec=ARGUMENT_SPEC,
-        required_if=[("state", "present", needed), ("state", "absent", needed)],
+        required_if=[("state", "present", needed), ("state", "absent", needed), ("state", "restored", ("contents",))],
         hide=lambda params: Remote(params["url"]).credentials,
     )
 
