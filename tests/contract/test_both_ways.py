@@ -42,6 +42,8 @@ COMPONENT = {
     "namespaces": [{"name": "x"}],
     "resources": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}],
 }
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"password": "hunter2hunter2"}}
+SEALED = {"name": "x", "title": "X", "namespace": "x", "resources": [SECRET]}
 RENDERING = {
     "definition": COMPONENT,
     "pins": {},
@@ -120,6 +122,7 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "again": ({**RENDERING, "tree": "{directory}/{way}/tree"}, {}),
         "in check mode": ({**RENDERING, "tree": "{directory}/{way}/other"}, CHECK),
         "mistakes": ({**RENDERING, "tree": "{directory}/{way}/tree", "definition": {"name": "x", "charts": [{"pin": "y"}]}}, {}),
+        "no sealing keys": ({**RENDERING, "definition": SEALED, "tree": "{directory}/{way}/tree", "sealing_keys": "/nonexistent"}, {}),
     },
     "component_report": {
         "ready": ({"component": "x", "state": "ready", "run_directory": "{directory}"}, {}),

@@ -56,7 +56,7 @@ def test_kubeseal_opens_what_we_seal(pairs: list[keys.KeyPair], tmp_path: Path, 
     answer = subprocess.run(argv, input=json.dumps(item), capture_output=True, text=True, timeout=30, check=False)
     assert answer.returncode == 0, answer.stderr
     secret = json.loads(answer.stdout)
-    assert {name: base64.b64decode(text) for name, text in secret["data"].items()} == VALUES
+    assert values_of(secret) == VALUES
     assert (secret["type"], secret["immutable"], secret["metadata"]["labels"]) == ("kubernetes.io/basic-auth", True, {"app": "shop"})
     assert secret["metadata"]["annotations"]["note"] == "a"
 
