@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,10 +21,13 @@ type cniDouble struct {
 	name  string
 	path  string // the configuration file, on the host
 	ready atomic.Bool
+
+	masquerades bool
+	inside      map[string]string // what is in the set “inside“, by node
 }
 
 // runCNI makes a node's pod network with the real CNI plugins: a point-to-point link per pod, and a host route to every other node's pod network. It is
-// ready once the configuration is written. Service addresses are the work of the real kube-proxy, which it runs; those of load balancers are on the link
+// ready once the configuration is written. What pods send elsewhere than to pods and nodes has the node's address, as with Cilium. Service addresses are the work of the real kube-proxy, which it runs; those of load balancers are on the link
 // of the node that holds their Lease, as with Cilium's announcements.
 // Environment: NODE_NAME, KUBERNETES_SERVICE_HOST and _PORT (where the API server is reached without a service network), CNI_CONFIGURATION (path of the
 // file to write, on a host mount), KUBE_PROXY (its path; empty: no service addresses). It needs the host's network, NET_ADMIN and leave to watch nodes.
@@ -33,7 +37,12 @@ func runCNI() error {
 		return err
 	}
 
-	double := &cniDouble{api: server, name: os.Getenv("NODE_NAME"), path: os.Getenv("CNI_CONFIGURATION")}
+	program := os.Getenv("KUBE_PROXY") // whose image has nft too
+
+	double := &cniDouble{
+		api: server, name: os.Getenv("NODE_NAME"), path: os.Getenv("CNI_CONFIGURATION"),
+		masquerades: program != "", inside: map[string]string{},
+	}
 	if double.path == "" {
 		double.path = "/host/etc/cni/net.d/05-cilium.conflist"
 	}
@@ -53,7 +62,7 @@ func runCNI() error {
 		}
 	})
 
-	if program := os.Getenv("KUBE_PROXY"); program != "" {
+	if program != "" {
 		go keepRunning(ctx, program, "--proxy-mode=nftables", "--hostname-override="+double.name,
 			"--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=veth",
 			"--metrics-bind-address=127.0.0.1:10249", "--healthz-bind-address=127.0.0.1:10256",
@@ -89,7 +98,17 @@ func (d *cniDouble) learn(ctx context.Context, node object) error {
 		return nil
 	}
 
-	if text(node, "metadata", "name") == d.name {
+	name, address := text(node, "metadata", "name"), internalAddress(node)
+
+	if d.masquerades && address != "" && d.inside[name] != network+" "+address {
+		if err := masquerade(ctx, network, address, name == d.name); err != nil {
+			return err
+		}
+
+		d.inside[name] = network + " " + address
+	}
+
+	if name == d.name {
 		if err := writeConfiguration(d.path, network); err != nil {
 			return err
 		}
@@ -99,17 +118,47 @@ func (d *cniDouble) learn(ctx context.Context, node object) error {
 		return nil
 	}
 
+	if address == "" {
+		return nil
+	}
+
+	return ip(ctx, "route", "replace", network, "via", address)
+}
+
+func internalAddress(node object) string {
 	for _, address := range list(node, "status", "addresses") {
 		if text(address, "type") == "InternalIP" {
-			return ip(ctx, "route", "replace", network, "via", text(address, "address"))
+			return text(address, "address")
 		}
 	}
 
-	return nil
+	return ""
+}
+
+// masquerade lets what the pods of “network“ send out of the cluster have the address of their node, when that is this one. Every node's address and pods
+// are inside.
+func masquerade(ctx context.Context, network, address string, own bool) error {
+	rules := `add table ip lab-masquerade
+add set ip lab-masquerade inside { type ipv4_addr; flags interval; }
+add chain ip lab-masquerade postrouting { type nat hook postrouting priority srcnat; }
+add element ip lab-masquerade inside { ` + network + `, ` + address + ` }
+`
+	if own {
+		rules += "flush chain ip lab-masquerade postrouting\n" +
+			"add rule ip lab-masquerade postrouting ip saddr " + network + " ip daddr != @inside masquerade\n"
+	}
+
+	command := exec.CommandContext(ctx, "nft", "-f", "-")
+	command.Stdin = strings.NewReader(rules)
+
+	return run(command)
 }
 
 func ip(ctx context.Context, arguments ...string) error {
-	command := exec.CommandContext(ctx, "ip", arguments...)
+	return run(exec.CommandContext(ctx, "ip", arguments...))
+}
+
+func run(command *exec.Cmd) error {
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", command, err, output)
 	}
