@@ -1,11 +1,16 @@
-"""The whole platform on three machines: install, repeat, upgrade one, break one, remove one. Its charts are the lab's doubles; the API is real."""
+"""The whole platform on three machines: install, hand over to Argo CD, repeat, upgrade one, break one, remove one.
+
+Its charts are the lab's doubles; the API, Argo CD, Sealed Secrets and Ceph are real.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
 import ceph
+import gitops
 import pytest
 from driver import INVENTORY, Lab, PlaybookRun
 from yaml import safe_load
@@ -57,10 +62,37 @@ def test_the_summary_tells_where_the_interfaces_are(installed: PlaybookRun) -> N
         assert f"https://{name}.tests.internal" in installed.output
 
 
+def test_argo_cd_has_taken_over_without_changing_anything(lab: Lab, installed: PlaybookRun) -> None:
+    found = gitops.applications(lab)
+    assert set(found) == {"platform", *(component.replace("_", "-") for component in COMPONENTS)}
+    assert gitops.unwell(lab) == {}
+    # Each was compared and found as it is in Git before Argo CD was allowed to act, so there was nothing to sync.
+    assert {name for name, started in gitops.operations(lab).items() if started and name != "platform"} == set()
+    assert f"{len(COMPONENTS) + 1} Applications, Synced and Healthy" in " ".join(installed.output.split())
+
+
+def test_each_component_is_one_commit_and_no_secret_is_in_clear(lab: Lab, installed: PlaybookRun) -> None:
+    subjects = gitops.subjects(lab)
+    assert {subject.partition(":")[0] for subject in subjects} == {"platform", *COMPONENTS}
+    assert len(subjects) == len(COMPONENTS) + 1
+    everything = gitops.git(lab, "log", "--patch", "main")
+    assert "kind: SealedSecret" in everything
+    assert not re.search(r"^\+kind: Secret$", everything, re.MULTILINE)
+    encoded = lab.kubectl("-n", "grafana", "get", "secret", "grafana-admin", "-o", "jsonpath={.data.admin-password}")
+    password = base64.b64decode(encoded).decode()
+    assert len(password) >= 20
+    for text in (everything, installed.output):
+        assert encoded not in text
+        assert password not in text
+
+
 def test_a_second_run_changes_nothing_and_is_fast(lab: Lab, installed: PlaybookRun) -> None:
+    head, operations = gitops.git(lab, "rev-parse", "main"), gitops.operations(lab)
     again = lab.playbook("site.yml", components=None)
     assert again.returncode == 0, again.output
     assert changed(again) == {}, again.output
+    assert gitops.git(lab, "rev-parse", "main") == head
+    assert gitops.operations(lab) == operations, "Argo CD had nothing to do either"
     # The goal is 25 s. On two cores, which the lab's machines share, it took 24 to 33 s; since a real Ceph runs on them too, 37 s right after the installation.
     assert again.seconds < 60
 
@@ -89,20 +121,99 @@ def test_an_upgrade_changes_its_component_only_and_the_diff_shows_what(lab: Lab,
     assert predicted.returncode == 0, predicted.output
     assert set(changed(predicted)) == {"cert_manager"}
     assert re.search(r"^\+.*cert-manager-controller:v1\.21\.0", predicted.output, re.MULTILINE)
-    done = platform(lab, cert_manager_version="v1.21.0")
+    count, before = len(gitops.subjects(lab)), gitops.operations(lab)
+    # With something to prune.
+    done = platform(lab, "--limit cert_manager", cert_manager_version="v1.21.0", cert_manager_values={"prometheus": {"servicemonitor": {"enabled": False}}})
     assert done.returncode == 0, done.output
     assert set(changed(done)) == {"cert_manager"}
-    image = lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
-    assert image.endswith(":v1.21.0")
+    assert len(gitops.subjects(lab)) == count + 1, gitops.subjects(lab)
+    assert gitops.subjects(lab)[0].startswith("cert_manager: cert-manager v1.21.1 -> v1.21.0")
+    assert {name for name, started in gitops.operations(lab).items() if started != before[name]} == {"cert-manager"}
+    deployment = json.loads(lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "json", "--show-managed-fields"))
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":v1.21.0")
+    assert "trinode" not in gitops.managers(deployment)
+    assert "argocd-controller" in gitops.managers(deployment)
+    assert lab.kubectl("-n", "cert-manager", "get", "servicemonitors", "-o", "name") == "", "pruned"
     assert set(changed(platform(lab, A_FEW))) == {"cert_manager"}, "the way back"
 
 
-def test_drift_is_healed(lab: Lab, installed: PlaybookRun) -> None:
+def test_argo_cd_heals_what_somebody_changes(lab: Lab, installed: PlaybookRun) -> None:
     lab.kubectl("-n", "cert-manager", "scale", "deployment", "cert-manager", "--replicas=1")
     lab.kubectl("-n", "cert-manager", "delete", "service", "cert-manager-webhook")
-    assert set(changed(platform(lab, f"{A_FEW} --check"))) == {"cert_manager"}
-    assert set(changed(platform(lab, A_FEW))) == {"cert_manager"}
+
+    def healed() -> bool:
+        replicas = lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "jsonpath={.spec.replicas}")
+        return replicas == "2" and bool(lab.kubectl("-n", "cert-manager", "get", "service", "cert-manager-webhook", "-o", "name"))
+
+    ceph.wait(healed, 120, "what was changed by hand is as in Git again")
+    ceph.wait(lambda: gitops.unwell(lab) == {}, 120, "all are Synced and Healthy again")
     assert changed(platform(lab, A_FEW)) == {}
+
+
+def test_deleting_the_application_of_what_holds_data_deletes_nothing(lab: Lab, installed: PlaybookRun) -> None:
+    uid = lab.kubectl("-n", "rook-ceph", "get", "cephcluster", "rook-ceph", "-o", "jsonpath={.metadata.uid}")
+    before = gitops.applications(lab)["rook-ceph"]["metadata"]["uid"]
+    lab.kubectl("-n", "argocd", "delete", "applications.argoproj.io", "rook-ceph", "--cascade=foreground")
+    ceph.wait(lambda: gitops.applications(lab).get("rook-ceph", {}).get("metadata", {}).get("uid", before) != before, 120, "it is made again from Git")
+    assert lab.kubectl("-n", "rook-ceph", "get", "cephcluster", "rook-ceph", "-o", "jsonpath={.metadata.uid} {.metadata.deletionTimestamp}").strip() == uid
+    ceph.wait(lambda: gitops.unwell(lab) == {}, 120, "all are Synced and Healthy again")
+
+
+def test_what_the_user_breaks_is_named_and_the_platform_stays_well(lab: Lab, installed: PlaybookRun) -> None:
+    good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: greeting}\ndata: {text: hello}\n"
+    bad = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: many}\n"
+    gitops.push(lab, {"user/shop/greeting.yaml": good, "user/broken/web.yaml": bad})
+    lab.kubectl("-n", "argocd", "annotate", "applicationset", "user", "argocd.argoproj.io/application-set-refresh=true", "--overwrite")
+    ceph.wait(
+        lambda: lab.kubectl("-n", "shop", "get", "configmap", "greeting", "-o", "jsonpath={.data.text}") == "hello", 120, "the user's application is there"
+    )
+    ceph.wait(lambda: "user-broken" in gitops.unwell(lab, user=True), 120, "the broken one is seen")
+    run = lab.playbook("playbooks/verify.yml", components=None)
+    assert run.returncode == 0, run.output
+    assert re.search(r"user[-/]broken", run.output), run.output
+    assert "many" in run.output, "Argo CD's own words"
+    strict = lab.playbook("playbooks/verify.yml", components=None, variables={"trinode_verify_strict": True})
+    assert strict.returncode != 0
+    assert gitops.unwell(lab) == {}, "ours"
+    assert changed(platform(lab, A_FEW)) == {}
+    gitops.push(lab, {"user/broken/web.yaml": None})
+    assert "user/shop/greeting.yaml" in gitops.git(lab, "ls-tree", "-r", "--name-only", "main")
+
+
+def test_edits_of_others_in_our_files_are_refused_and_shown(lab: Lab, installed: PlaybookRun) -> None:
+    name = next(name for name in gitops.git(lab, "ls-tree", "-r", "--name-only", "main").splitlines() if re.search("cert_manager/deployment.*cainjector", name))
+    text = gitops.git(lab, "show", f"main:{name}")
+    gitops.push(lab, {name: text.replace("replicas: 2", "replicas: 1")}, "Fewer of them")
+    refused = platform(lab, A_FEW)
+    assert refused.stats["failures"].get("cert_manager") == 1
+    assert "others have edited files that are ours" in " ".join(refused.output.split())
+    assert name in refused.output
+    assert "Somebody" in refused.output
+    overwritten = platform(lab, A_FEW, trinode_git_overwrite=True)
+    assert overwritten.returncode == 0, overwritten.output
+    assert set(changed(overwritten)) == {"cert_manager"}
+    assert gitops.git(lab, "show", f"main:{name}") == text
+    assert "Fewer of them" in gitops.subjects(lab), "history stays"
+
+
+def test_without_argo_cd_the_run_says_so_and_direct_delivery_works(lab: Lab, installed: PlaybookRun) -> None:
+    lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=0")
+    lab.kubectl("-n", "argocd", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=argocd-application-controller", "--timeout=60s")
+    new = {"cert_manager_values": {"cainjector": {"replicaCount": 1}}}
+    blocked = platform(lab, "--limit cert_manager", **new)
+    assert blocked.returncode != 0
+    said = " ".join(blocked.output.split())
+    assert "Argo CD" in said
+    assert "component_delivery=direct" in said
+    direct = platform(lab, "--limit cert_manager", component_delivery="direct", **new)
+    assert direct.returncode == 0, direct.output
+    assert set(changed(direct)) == {"cert_manager"}
+    lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=1")
+    back = platform(lab, A_FEW, **new)
+    assert back.returncode == 0, back.output
+    deployment = json.loads(lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "json", "--show-managed-fields"))
+    assert "trinode" not in gitops.managers(deployment), "Argo CD's again"
+    assert set(changed(platform(lab, A_FEW))) == {"cert_manager"}, "the way back"
 
 
 def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, installed: PlaybookRun) -> None:

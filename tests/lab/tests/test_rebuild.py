@@ -1,0 +1,46 @@
+"""The repository, the vaulted secrets and the inventory are all that it takes to build the platform again, on other machines."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from pathlib import Path
+
+import gitops
+import pytest
+from driver import Lab
+
+pytestmark = pytest.mark.lab
+
+COMPONENTS = ("gateway_api", "prometheus_operator_crds", "cilium", "kubelet_csr_approver", "sealed_secrets", "argo_cd", "grafana")
+
+
+def password(lab: Lab) -> str:
+    """One that was made up at the first installation."""
+    found = lab.kubectl("-n", "grafana", "get", "secret", "grafana-admin", "-o", "jsonpath={.data.admin-password}")
+    return base64.b64decode(found).decode()
+
+
+def test_the_repository_rebuilds_the_platform_on_other_machines(lab: Lab, tmp_path: Path) -> None:
+    lab.again()
+    first = lab.playbook("site.yml", components=COMPONENTS)
+    assert first.returncode == 0, first.output
+    assert gitops.unwell(lab) == {}
+    before, head = password(lab), gitops.git(lab, "rev-parse", "main")
+    kept = {name: lab.state / name for name in ("vault-password", "cluster/sealing-keys.yaml")}
+    assert kept["cluster/sealing-keys.yaml"].read_text().startswith("$ANSIBLE_VAULT")
+    for name, path in kept.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(path, tmp_path / name)
+    shutil.copytree(lab.state / "git" / "repositories" / "platform.git", tmp_path / "platform.git")
+
+    lab.again()
+    for name, path in kept.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tmp_path / name, path)
+    gitops.git(lab, "fetch", "--quiet", str(tmp_path / "platform.git"), "+refs/heads/*:refs/heads/*")
+    again = lab.playbook("site.yml", components=COMPONENTS)
+    assert again.returncode == 0, again.output
+    assert gitops.unwell(lab) == {}
+    assert password(lab) == before, "nothing was made up anew"
+    assert gitops.git(lab, "rev-parse", "main") == head, "the repository had all of it"
