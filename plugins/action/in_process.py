@@ -14,6 +14,7 @@ A task runs the ordinary way when this worker is not the place that it asks for:
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -30,7 +31,10 @@ from ansible.module_utils import basic
 from ansible.module_utils._internal._ansiballz import _loader
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader, filter_loader, lookup_loader, test_loader
+from ansible.template import Templar, trust_as_template
 from ansible.utils.display import Display
 
 from ansible_collections.trinode.platform.plugins import modules
@@ -50,6 +54,10 @@ def _watched() -> bool:
 
 # Libraries that modules import when they need them, and that cost half a second each time.
 _LIBRARIES = ("kubernetes.client.rest", "kubernetes.config")
+# Plugins that our tasks' templates use. The first one that is asked for has core load all of its kind.
+_FILTERS = ("ansible.builtin.default", "trinode.platform.machine_addresses")
+_TESTS = ("ansible.builtin.defined",)
+_LOOKUPS = (*(f"trinode.platform.{name}" for name in ("run_directory", "template", "vault_password")), "ansible.builtin.env", "ansible.builtin.file")
 
 
 def _import_modules() -> None:
@@ -60,10 +68,20 @@ def _import_modules() -> None:
             importlib.import_module(name)
 
 
-# Strategies load this file in the parent process, before they fork a worker for a task. So these two happen once in a playbook: the parent still has
-# the terminal, and what it imports, all workers have.
-_WATCHED = _watched()
-_import_modules()
+def _rehearse() -> None:
+    """What core does in a worker's first template and first result, and then remembers: it finds plugins, reads their options and compiles lexers."""
+    plugins = [(filter_loader, name) for name in _FILTERS] + [(test_loader, name) for name in _TESTS] + [(lookup_loader, name) for name in _LOOKUPS]
+    steps: list[Callable[[], object]] = [functools.partial(loader.get, name) for loader, name in plugins]
+    steps += [
+        lambda: connection_loader.get("ansible.builtin.local", class_only=True),
+        lambda: Templar(loader=DataLoader()).template(trust_as_template("{{ 1 }}")),
+        lambda: get_module_encoder(_PROFILE, Direction.CONTROLLER_TO_MODULE),
+        lambda: ActionModule.__new__(ActionModule)._parse_returned_data({"stdout": "{}", "stderr": "", "rc": 0}, _PROFILE),
+    ]
+    for step in steps:
+        # What does not work is reported by the task that needs it.
+        with contextlib.suppress(Exception):
+            step()
 
 
 class ActionModule(ActionBase):
@@ -215,3 +233,10 @@ def _call_main(program: str, parameters: bytes) -> dict[str, Any]:
         except SystemExit as ending:
             code = ending.code
     return {"stdout": stdout.getvalue(), "stderr": stderr.getvalue(), "rc": code if isinstance(code, int) else int(code is not None)}
+
+
+# Strategies load this file in the parent process, before they fork a worker for a task. So these happen once in a playbook: the parent still has
+# the terminal, and what it imports and remembers, all workers have.
+_WATCHED = _watched()
+_import_modules()
+_rehearse()
