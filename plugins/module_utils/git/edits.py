@@ -46,6 +46,15 @@ class Edit:
         return f"{self.file} ({self.author}, {self.commit[:12]})"
 
 
+def last_change(repository: Repository, head: str, targets: Sequence[str]) -> tuple[str, bool]:
+    """The commit that last changed the targets, "" when none has, and whether it is one of ours that left all of them as they are."""
+    if not head:
+        return "", False
+    arguments = ("--max-count=1", f"--format=%H{_FIELD}{_trailers(message.TARGET)}", head, "--", *targets)
+    commit, _separator, named = repository.git("log", *arguments).stdout.strip().partition(_FIELD)
+    return commit, set(targets) <= set(named.split())
+
+
 def newest_of_ours(repository: Repository, head: str, targets: Sequence[str]) -> dict[str, Ours]:
     """For each target the newest commit of ours that has put it there or taken it away. Targets without one are missing."""
     choices = "|".join(re.escape(target) for target in targets)
@@ -71,21 +80,40 @@ def find(repository: Repository, head: str, ours: Mapping[str, Ours], targets: S
     """The edits inside these targets. Where ``wanted`` says what we would write, edits that came to the same are none."""
     there = repository.entries(head, targets)
     found = []
-    for base, group in _bases(repository, head, ours, targets).items():
-        left = repository.entries(base, group) if base else {}
+    for base, group in _grouped({target: ours[target].commit if target in ours else "" for target in targets}).items():
         now = {path: entry for path, entry in there.items() if within(path, group)}
-        files = foreign(left, now, wanted)
-        if not files:
+        if not foreign(repository.entries(base, group), now, wanted):
             continue
-        authors = _authors(repository, base, head, group)
-        texts = repository.texts(entry for path in files for entry in (left.get(path), now.get(path)) if entry)
-        for path in files:
-            target = next(target for target in group if within(path, [target]))
-            commit, author = authors.get(path, (head, "unknown"))
-            sides = [texts.get(entry.id) if (entry := side.get(path)) else None for side in (left, now)]
-            component = ours[target].component if target in ours else ""
-            found.append(Edit(component, path, author, commit, shown.unified(path, sides[0], sides[1])))
+        for start, part in _grouped(_accepted(repository, head, base, group)).items():
+            inside = {path: entry for path, entry in now.items() if within(path, part)}
+            found += _edits(repository, start, head, targets=part, ours=ours, now=inside, wanted=wanted)
     return sorted(found, key=lambda edit: edit.file)
+
+
+def _edits(
+    repository: Repository,
+    base: str,
+    head: str,
+    *,
+    targets: Sequence[str],
+    ours: Mapping[str, Ours],
+    now: Mapping[str, Entry],
+    wanted: Mapping[str, Entry] | None,
+) -> list[Edit]:
+    """The edits since one commit, "" for all there ever were."""
+    left = repository.entries(base, targets)
+    files = foreign(left, now, wanted)
+    if not files:
+        return []
+    authors = _authors(repository, base, head, targets)
+    texts = repository.texts(entry for path in files for entry in (left.get(path), now.get(path)) if entry)
+    found = []
+    for path in files:
+        target = next(target for target in targets if within(path, [target]))
+        commit, author = authors.get(path, (head, "unknown"))
+        before, after = (texts.get(entry.id) if (entry := side.get(path)) else None for side in (left, now))
+        found.append(Edit(ours[target].component if target in ours else "", path, author, commit, shown.unified(path, before, after)))
+    return found
 
 
 def foreign(left: Mapping[str, Entry], now: Mapping[str, Entry], wanted: Mapping[str, Entry] | None = None) -> list[str]:
@@ -110,7 +138,7 @@ def _commits_of_ours(repository: Repository, head: str, pattern: str, *, limit: 
     """The commits with our trailers, the newest first."""
     if not head:
         return []
-    fields = ("%H", *(f"%(trailers:key={key},valueonly,separator=%x20)" for key in (message.COMPONENT, message.VERSIONS, message.TARGET)))
+    fields = ("%H", *(_trailers(key) for key in (message.COMPONENT, message.VERSIONS, message.TARGET)))
     most = [f"--max-count={limit}"] if limit else []
     arguments = ["--topo-order", *most, "--extended-regexp", f"--grep={pattern}", f"--format={'%x1f'.join(fields)}%x1e", head, "--"]
     found = []
@@ -121,6 +149,11 @@ def _commits_of_ours(repository: Repository, head: str, pattern: str, *, limit: 
     return found
 
 
+def _trailers(key: str) -> str:
+    """The format for all values of a trailer."""
+    return f"%(trailers:key={key},valueonly,separator=%x20)"
+
+
 def _by_target(commits: Iterable[Ours]) -> dict[str, Ours]:
     found: dict[str, Ours] = {}
     for commit in commits:
@@ -129,23 +162,24 @@ def _by_target(commits: Iterable[Ours]) -> dict[str, Ours]:
     return found
 
 
-def _bases(repository: Repository, head: str, ours: Mapping[str, Ours], targets: Sequence[str]) -> dict[str, list[str]]:
-    """The commits that targets are compared with, each with its targets; "" for those that were never ours."""
-    accepted = _accepted(repository)
+def _grouped(commits: Mapping[str, str]) -> dict[str, list[str]]:
+    """Targets by the commit that they are compared with."""
     found: dict[str, list[str]] = {}
-    for target in targets:
-        base = ours[target].commit if target in ours else ""
-        later = accepted.get(_accepted_ref(repository.branch, target), "")
-        if later and repository.is_ancestor(later, head) and (not base or repository.is_ancestor(base, later)):
-            base = later
-        found.setdefault(base, []).append(target)
+    for target, commit in commits.items():
+        found.setdefault(commit, []).append(target)
     return found
 
 
-def _accepted(repository: Repository) -> dict[str, str]:
+def _accepted(repository: Repository, head: str, base: str, targets: Sequence[str]) -> dict[str, str]:
+    """For each target what it is to be compared with: the commit where it was accepted, if that came after ``base``, else ``base``."""
     lines = repository.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/trinode/accepted/").stdout.splitlines()
-    parts = (line.partition(" ") for line in lines)
-    return {ref: commit for ref, _space, commit in parts}
+    accepted = dict(line.split(" ", 1) for line in lines)
+    found = {}
+    for target in targets:
+        later = accepted.get(_accepted_ref(repository.branch, target), "")
+        counts = bool(later) and repository.is_ancestor(later, head) and (not base or repository.is_ancestor(base, later))
+        found[target] = later if counts else base
+    return found
 
 
 def _accepted_ref(branch: str, target: str) -> str:

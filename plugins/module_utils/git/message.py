@@ -68,7 +68,7 @@ def _what(story: Story) -> str:
     if not story.existed:
         return f"installed, {_counted(len(story.added), 'resource')}"
     versions = [_step(pin, story.before.get(pin, ""), story.after.get(pin, "")) for pin in sorted({*story.before, *story.after})]
-    steps = [step for step in versions if step] if story.before else []
+    steps = [step for step in versions if step] if story.before and story.after else []
     if steps:
         return ", ".join([*steps, _amount(story)])
     if len(story.files) == len(story.changed):

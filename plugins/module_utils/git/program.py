@@ -16,8 +16,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.git import failures
 
-# Where the user's installation of git is; every other variable of git's could change what we do, or write our credentials to a log.
-_KEPT = frozenset({"GIT_EXEC_PATH"})
+# Where the user's installation of git is, and whose certificates count; other variables of git's could change what we do, or log our credentials.
+_KEPT = frozenset({"GIT_EXEC_PATH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"})
 _ALWAYS = {
     "LC_ALL": "C",  # failures.py knows the messages in English
     "LANGUAGE": "C",

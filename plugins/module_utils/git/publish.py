@@ -75,15 +75,23 @@ def publish(repository: Repository, request: Request, *, check: bool, diff: bool
     """Bring the targets to what they are to be. Raises RefusedError where others' edits would be overwritten without permission."""
     seen = repository.look()
     plan = examine(repository, request, seen.commit)
-    missing = bool(repository.url and seen.commit and seen.remote != seen.commit)
+    missing = bool(repository.url and seen.remote != seen.commit)
+    if not check and (plan.files or missing):
+        return _deliver(repository, request, plan, diff=diff)
+    commit, is_ours = edits.last_change(repository, seen.commit, request.wanted.targets)
     if check:
         subject = message.subject(_story(repository, request, plan)) if plan.files else ""
-        return _published(repository, request, plan, seen.commit, changed=bool(plan.files) or missing, subject=subject, diff=diff)
-    if plan.files or missing:
-        return _deliver(repository, request, plan, diff=diff)
-    found = _published(repository, request, plan, seen.commit, changed=False)
-    _accept(repository, request, found)
-    return found
+        diffs = _diffs(repository, plan) if diff else ()
+        return Published(commit, seen.commit, bool(plan.files) or missing, subject=subject, edits=plan.edits, diffs=diffs)
+    if commit and not is_ours:
+        _accept(repository, seen.commit, request.wanted.targets)
+    return Published(commit, seen.commit, changed=False)
+
+
+def _accept(repository: Repository, head: str, targets: Sequence[str]) -> None:
+    """Nothing is to be done, and it was not we who brought it there. Where others have, that is noted."""
+    if edits.find(repository, head, edits.newest_of_ours(repository, head, targets), targets):
+        edits.accept(repository, head, targets)
 
 
 def examine(repository: Repository, request: Request, head: str) -> Plan:
@@ -122,14 +130,16 @@ def _deliver(repository: Repository, request: Request, plan: Plan, *, diff: bool
             if seen.commit != plan.head:
                 plan = examine(repository, request, seen.commit)
             if not plan.files and (not repository.url or seen.remote == seen.commit):
-                return _published(repository, request, plan, seen.commit, changed=False)
+                return Published(edits.last_change(repository, seen.commit, request.wanted.targets)[0], seen.commit, changed=False)
             commit, subject = plan.head, ""
             if plan.files:
                 story = _story(repository, request, plan)
                 commit, subject = repository.commit(plan.head, plan.files, message.message(story), request.author), message.subject(story)
             said = repository.push(commit)
             if not said:
-                return _published(repository, request, plan, commit, changed=True, pushed=bool(repository.url), subject=subject, diff=diff)
+                last = commit if plan.files else edits.last_change(repository, commit, request.wanted.targets)[0]
+                diffs = _diffs(repository, plan) if diff else ()
+                return Published(last, commit, True, bool(repository.url), subject, plan.edits, diffs)
             now = repository.fetch()
             if now == seen and refused_at == now:
                 raise ConnectionFailed(f"the server takes no commit on top of {now.commit[:12]}: {said.strip()}", where=repository.url)
@@ -158,23 +168,6 @@ def _story(repository: Repository, request: Request, plan: Plan) -> message.Stor
     )
 
 
-def _published(
-    repository: Repository,
-    request: Request,
-    plan: Plan,
-    head: str,
-    *,
-    changed: bool,
-    pushed: bool = False,
-    subject: str = "",
-    diff: bool = False,
-) -> Published:
-    commit = ""
-    if head:
-        commit = repository.git("log", "--max-count=1", "--format=%H", head, "--", *request.wanted.targets).stdout.strip()
-    return Published(commit, head, changed, pushed, subject, plan.edits, _diffs(repository, plan) if diff else ())
-
-
 def _diffs(repository: Repository, plan: Plan) -> list[tuple[str, str]]:
     """The diff of each file, by path; of many files only the first."""
     paths = sorted(plan.files)
@@ -188,14 +181,3 @@ def _diffs(repository: Repository, plan: Plan) -> list[tuple[str, str]]:
     if len(paths) > len(listed):
         found.append(("", f"and {len(paths) - len(listed)} more files\n"))
     return found
-
-
-def _accept(repository: Repository, request: Request, found: Published) -> None:
-    """Nothing was to be done. When it was others who brought it there, that is noted."""
-    if not found.commit:
-        return
-    ours = edits.newest_of_ours(repository, found.head, request.wanted.targets)
-    if any(commit.commit == found.commit for commit in ours.values()):
-        return
-    if edits.find(repository, found.head, ours, request.wanted.targets):
-        edits.accept(repository, found.head, request.wanted.targets)

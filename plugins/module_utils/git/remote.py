@@ -91,9 +91,11 @@ def http_access(remote: Remote, directory: str) -> Access:
         header = base64.b64encode(f"{remote.username}:{remote.token}".encode()).decode()
         settings.append((f"http.{remote.url}.extraHeader", f"Authorization: Basic {header}"))
         secrets = [remote.token, header]
+    variables = {}
     if remote.ca:
-        settings.append(("http.sslCAInfo", _write(directory, "ca.pem", remote.ca)))
-    return Access(settings, secrets=secrets)
+        # Before http.sslCAInfo counts a variable of the user's, so it is set the same way.
+        variables["GIT_SSL_CAINFO"] = _write(directory, "ca.pem", remote.ca)
+    return Access(settings, variables, secrets)
 
 
 def ssh_access(remote: Remote, directory: str) -> Access:
