@@ -287,7 +287,7 @@ def _application(definition: dict[str, Any], wanted: dict[str, Any]) -> Applicat
 
 
 def _in_git(of: ApplicationOf | None, wanted: dict[str, Any], ignore: Sequence[Object]) -> Object:  # pylint: disable=unsupported-binary-operation
-    if of is None or not wanted["url"]:
+    if of is None or not wanted.get("url"):
         return {}
     return application(of, Repository(wanted["url"], wanted["branch"], wanted["path"]), ignore=ignore)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,10 +71,15 @@ class KeyPair:
         return self._parsed.fingerprint(hashes.SHA256()).hex()
 
 
-def generate(now: dt.datetime) -> KeyPair:
+def throw_away() -> KeyPair:
+    """A pair for predictions where none was made yet; short, since nothing that it seals is kept."""
+    return generate(dt.datetime.now(dt.UTC), 2048)
+
+
+def generate(now: dt.datetime, bits: int = _BITS) -> KeyPair:
     """A new pair, valid from ``now``."""
     box.require_cryptography()
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sealed-secret")])
     certificate = (
         x509.CertificateBuilder()
@@ -93,6 +99,12 @@ def generate(now: dt.datetime) -> KeyPair:
 
 def read(path: str, vault_password: str) -> list[KeyPair]:
     """The pairs of this file, the newest first. Raises InputError when it is missing, cannot be opened or holds something else."""
+    if not os.path.lexists(path):
+        raise InputError(
+            "there is no file of sealing keys",
+            where=path,
+            hint="A run of the platform makes it (module sealing_keys). If there was one, restore it from your copy: without it nothing opens that was sealed.",
+        )
     stored, _mode = vaulted_file.read_text(path)
     text = vaulted_file.decrypted(stored, vault_password, where=path)
     try:

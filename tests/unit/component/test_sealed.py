@@ -244,8 +244,10 @@ def test_a_renewed_key_seals_all_anew(render: Render, key_file: Path, pairs: lis
 def test_keys_are_read_only_where_there_are_secrets(render: Render, key_file: Path) -> None:
     plain = RESOURCES[1:]
     assert render(resources=plain, generated=[], sealing_keys=f"{key_file}.none").values["sealed"] == 0
-    with pytest.raises(InputError, match="the file does not exist"):
+    with pytest.raises(InputError, match=r"sealing-keys.yaml.none: there is no file of sealing keys\. A run of the platform makes it"):
         render(sealing_keys=f"{key_file}.none")
+    # In check mode the run has not made them.
+    assert "<sealed: new>" in str(render(sealing_keys=f"{key_file}.none", check=True).diff)
 
 
 def test_a_component_before_the_controller_has_vault_files(render: Render) -> None:
