@@ -19,7 +19,7 @@ ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/vars/main.yml
 every_role = pytest.mark.parametrize("name", ROLES)
 
 PINS = yaml.safe_load((ROOT / "roles" / "trinode" / "vars" / "main" / "pins.yml").read_text())["trinode_pins"]
-SETTINGS = yaml.safe_load((ROOT / "roles" / "trinode" / "meta" / "argument_specs.yml").read_text())["argument_specs"]["settings"]["options"]
+SETTINGS = yaml.safe_load((ROOT / "roles" / "preflight" / "meta" / "argument_specs.yml").read_text())["argument_specs"]["settings"]["options"]
 DERIVED = yaml.safe_load((ROOT / "roles" / "trinode" / "vars" / "main" / "derived.yml").read_text())
 
 

@@ -73,7 +73,8 @@ def test_argument_specs_are_the_schemas() -> None:
         wanted |= {"choices": list(setting.choices)} if setting.choices else {}
         return wanted | ({"required": True} if setting.required else {"default": setting.default})
 
-    assert _yaml("meta", "argument_specs.yml")["argument_specs"]["settings"]["options"] == {setting.name: option(setting) for setting in SETTINGS.values()}
+    specs = _yaml("..", "preflight", "meta", "argument_specs.yml")["argument_specs"]
+    assert specs["settings"]["options"] == {setting.name: option(setting) for setting in SETTINGS.values()}
 
 
 def test_the_reference_is_the_schemas() -> None:
