@@ -30,6 +30,9 @@ _KINDS = {
 _MERGE = "application/merge-patch+json"
 
 
+PAUSED = "argocd.argoproj.io/skip-reconcile"
+
+
 class Applications:
     """The objects of Argo CD in its namespace."""
 
@@ -72,6 +75,11 @@ class Applications:
     def refresh(self, name: str) -> None:
         """Tell Argo CD to look at the newest commit now; it takes the annotation away when it has."""
         self._send(APPLICATIONS.path(self.namespace, name), {"metadata": {"annotations": {REFRESH: "normal"}}}, _MERGE, {"fieldManager": FIELD_MANAGER})
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        """Have Argo CD leave the Application alone, or look after it again."""
+        mark = "true" if paused else None
+        self._send(APPLICATIONS.path(self.namespace, name), {"metadata": {"annotations": {PAUSED: mark}}}, _MERGE, {"fieldManager": FIELD_MANAGER})
 
     def sync(self, item: Mapping[str, Any], revision: str) -> None:
         """Start a sync of this Application. Argo CD does so by itself, but not again to a revision that it has failed with."""

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import TRACKING
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import PAUSED, Applications
 from ansible_collections.trinode.platform.plugins.module_utils.ceph import observe, parse, removal
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.drain import Drain
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.removal import Daemon, Look, Step
@@ -131,6 +133,7 @@ class Removal:
         for name in names:
             nodes = removal.without({"nodes": nodes}, name, paths)
         metadata = self.cluster["metadata"]
+        self._pause(metadata)
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"storage": {"nodes": nodes}}}
         path = f"/apis/ceph.rook.io/v1/namespaces/{self._namespace}/cephclusters/{metadata['name']}"
         try:
@@ -139,6 +142,15 @@ class Removal:
             if error.code != 409:
                 raise
             progress("the CephCluster has just been changed by somebody else: looking again")
+
+    def _pause(self, metadata: Mapping[str, Any]) -> None:
+        """Argo CD would put the disk back, as Git still names it. Delivering the layout without the disk ends the pause."""
+        name = str((metadata.get("annotations") or {}).get(TRACKING) or "").partition(":")[0]
+        applications = Applications(self.client, self.deadline)
+        found = applications.read(name) if name else None
+        if found is not None and PAUSED not in (found["metadata"].get("annotations") or {}):
+            progress(f"Argo CD leaves {name} alone until the layout without the disk is in Git")
+            applications.pause(name, paused=True)
 
     def _stop(self, step: Step, look: Look) -> None:
         for number in step.osds:

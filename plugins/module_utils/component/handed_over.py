@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible_collections.trinode.platform.plugins.module_utils.argocd import arrival
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import application_name
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import API_VERSION
-from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import PAUSED, Applications
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.commits import Knows
 from ansible_collections.trinode.platform.plugins.module_utils.component import deliver, installed
 from ansible_collections.trinode.platform.plugins.module_utils.component.access import Access
@@ -35,6 +35,7 @@ def present(  # pylint: disable=unsupported-binary-operation
     if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD:
         return None
     log.record(name, "applying", "Argo CD does" if moment.step else "comparing")
+    _resume(applications, application_name(name), check=check)
     found = arrival.present(applications, application_name(name), knows, check=check)
     key = Key(API_VERSION, "Application", applications.namespace, application_name(name))
     before, after = ({**reference(key), "status": status} for status in ({}, {"revision": found.revision}))
@@ -42,3 +43,10 @@ def present(  # pylint: disable=unsupported-binary-operation
     result.applied.append(deliver.write_note(Access(client, definition.namespace, deadline, check=check), definition, moment))
     log.record(name, "verifying")
     return result
+
+
+def _resume(applications: Applications, name: str, *, check: bool) -> None:
+    """End a pause (see ceph/remove.py), now that what is in Git is what is wanted."""
+    item = applications.read(name)
+    if item is not None and not check and PAUSED in (item["metadata"].get("annotations") or {}):
+        applications.pause(name, paused=False)

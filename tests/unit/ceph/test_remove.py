@@ -36,6 +36,7 @@ class World:
         self.log: list[str] = []
         self.breaks = 0
         self.degraded = 0
+        self.application: dict[str, Any] | None = None
 
     def changed(self, what: str) -> None:
         self.log.append(what)
@@ -46,11 +47,15 @@ class World:
     # Kubernetes
 
     def get(self, path: str, **_: Any) -> dict[str, Any]:
+        if self.application and path.endswith("/argocd/applications/rook-ceph"):
+            return self.application
         assert path.endswith("/cephclusters/rook-ceph")
         return self.cluster()
 
     def cluster(self) -> dict[str, Any]:
-        metadata = {"namespace": "rook-ceph", "name": "rook-ceph", "resourceVersion": str(len(self.log))}
+        metadata: dict[str, Any] = {"namespace": "rook-ceph", "name": "rook-ceph", "resourceVersion": str(len(self.log))}
+        if self.application:
+            metadata["annotations"] = {"argocd.argoproj.io/tracking-id": "rook-ceph:ceph.rook.io/CephCluster:rook-ceph/rook-ceph"}
         return {"kind": "CephCluster", "metadata": metadata, "spec": {"storage": {"nodes": self.nodes}}, "status": {"ceph": {"health": "HEALTH_OK"}}}
 
     def list(self, path: str, *_: Any, **__: Any) -> tuple[list[dict[str, Any]], str]:
@@ -73,6 +78,10 @@ class World:
         }
 
     def request(self, method: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if self.application and "/applications/" in path:
+            self.application["metadata"]["annotations"] = body["metadata"]["annotations"]
+            self.log.append("pause")
+            return {}
         if "/cephclusters/" in path:
             if body["metadata"]["resourceVersion"] != str(len(self.log)):
                 raise ApiError("conflict", code=409)
@@ -178,6 +187,15 @@ def test_a_disk_is_emptied_forgotten_stopped_and_removed(world: World) -> None:
     assert 3 not in world.osds
     assert 3 not in world.deployments
     assert world.nodes[0]["devices"] == [{"name": "/dev/disk/by-id/ata-X_S0"}]
+
+
+def test_argo_cd_does_not_put_back_what_git_still_names(world: World) -> None:
+    world.application = {"metadata": {"name": "rook-ceph"}}
+    remove_two = work(world)
+    remove_two.remove((3,))
+    remove_two.remove((4,))
+    assert world.application["metadata"]["annotations"] == {"argocd.argoproj.io/skip-reconcile": "true"}
+    assert [step for step in world.log if step in ("pause", "forget")] == ["pause", "forget", "forget"]
 
 
 def test_again_there_is_nothing_to_do(world: World) -> None:
