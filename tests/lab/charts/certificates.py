@@ -167,6 +167,8 @@ def _sealed_secrets(version: str) -> list[Part]:
             slug="sealed-secrets",
             services={FULLNAME: {8080: 8080}, f"{FULLNAME}-metrics": {8081: 8081}},
             labels={"name": FULLNAME},
+            # The real chart takes all of them; this one restarts the controller.
+            annotations={"trinode.dev/sealing-keys": "{{ printf `of-%v` (index .Values.podAnnotations `trinode.dev/sealing-keys`) }}"},
             monitor=".Values.metrics.serviceMonitor.enabled",
             container={
                 "command": ["controller", *arguments, *periods],
@@ -204,7 +206,7 @@ DOUBLES = (
     Double(
         "sealed-secrets",
         ("2.19.0", "2.19.1"),
-        {"secretName": "sealed-secrets-key", "keyrenewperiod": "", "keyttl": "", "metrics": {"serviceMonitor": {"enabled": False}}},
+        {"secretName": "sealed-secrets-key", "keyrenewperiod": "", "keyttl": "", "podAnnotations": {}, "metrics": {"serviceMonitor": {"enabled": False}}},
         _sealed_secrets,
         definitions=definitions("bitnami.com", "SealedSecret/sealedsecrets Ns v1alpha1*"),
     ),

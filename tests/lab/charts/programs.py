@@ -75,6 +75,7 @@ class Program:
     answers: Mapping[str, Any] = field(default_factory=dict)
     pod: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     environment: Sequence[Object] = ()
     container: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -150,7 +151,7 @@ class Program:
                 **({"serviceName": self.name} if self.kind == "StatefulSet" else {}),
                 **({"volumeClaimTemplates": list(self.claims)} if self.claims else {}),
                 "selector": {"matchLabels": self.selector},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
+                "template": {"metadata": {"labels": labels, **({"annotations": dict(self.annotations)} if self.annotations else {})}, "spec": pod},
                 **self.spec,
             },
         }
