@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -541,6 +542,33 @@ def test_twenty_at_once(place: Place, machines: int, record_property: Callable[[
     git(place.server, "fsck", "--strict")
     for what, told in (("changed", results), ("unchanged", unchanged)):
         record_property(what, f"{max(r['elapsed'] for r in told):.2f} s, each {sum(r['used'] for r in told) / len(told):.2f} s of its own work")
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_is_completed_by_the_next_one(place: Place) -> None:
+    assert place.remote
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "TMPDIR": str(place.directory)}
+    local, killed = place.directory / "machine.git", 0
+    started = time.monotonic()
+    race([local], place.remote.url, ["x"], "first")
+    usual = time.monotonic() - started
+    for number in range(12):
+        argv = [sys.executable, "-c", PROGRAM, str(local), place.remote.url, USER, TOKEN, "x", str(number)]
+        with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(usual * number / 10)
+            killed += process.poll() is None
+            process.kill()
+    (local / "refs" / "heads" / "main.lock").touch()  # as by a git that was killed at the very moment
+    assert killed
+    results = race([local], place.remote.url, ["x"], "last")
+    assert [result["changed"] for result in results] == [True]
+    assert place.drift() == []
+    git(place.server, "fsck", "--strict")
+    assert not list(place.directory.glob("trinode-git-access-*"))
 
 
 def test_twenty_at_once_without_a_remote(place: Place) -> None:

@@ -84,7 +84,8 @@ def publish(repository: Repository, request: Request, *, check: bool, diff: bool
         diffs = _diffs(repository, plan) if diff else ()
         return Published(commit, seen.commit, bool(plan.files) or missing, subject=subject, edits=plan.edits, diffs=diffs)
     if commit and not is_ours:
-        _accept(repository, seen.commit, request.wanted.targets)
+        with repository.locked():
+            _accept(repository, seen.commit, request.wanted.targets)
     return Published(commit, seen.commit, changed=False)
 
 

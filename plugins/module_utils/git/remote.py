@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import glob
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Inp
 from ansible_collections.trinode.platform.plugins.module_utils.git.program import Access
 from ansible_collections.trinode.platform.plugins.module_utils.talos.redact import redact_text
 
+_PREFIX = "trinode-git-access-"
 # git@host:organisation/repository.git
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?!//)[^\s]+")
 
@@ -78,8 +81,28 @@ def reached(remote: Remote | None) -> Iterator[Access]:
     if remote is None or remote.kind == "file":
         yield Access()
         return
-    with tempfile.TemporaryDirectory(prefix="trinode-git-") as directory:  # mode 0700
+    _remove_left()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as directory:  # mode 0700
         yield http_access(remote, directory) if remote.kind == "http" else ssh_access(remote, directory)
+
+
+def _remove_left() -> None:
+    """Remove the directories of runs that were killed: nobody else would, and a key may be in them."""
+    for path in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_PREFIX}*-*")):
+        process = os.path.basename(path).removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError, ValueError):
+            if os.lstat(path).st_uid == os.getuid() and not _runs(int(process)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def http_access(remote: Remote, directory: str) -> Access:

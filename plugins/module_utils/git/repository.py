@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import re
@@ -90,9 +91,18 @@ class Repository:
             while not _lock(descriptor):
                 self.deadline.check("other tasks did not leave the repository", where=self.directory, hint="Raise the timeout if the server is slow.")
                 self.deadline.pause(0.02)  # flock(2) has no timeout
+            self._clear()
             yield
         finally:
             os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Remove the locks of references that a killed git has left. They were taken with our lock, which is free or we would not have it."""
+        refs = os.path.join(self.directory, "refs")
+        for pattern in (f"heads/{self.branch}.lock", "trinode/*/*.lock"):
+            for path in glob.glob(os.path.join(glob.escape(refs), pattern)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
     # The remote repository
 

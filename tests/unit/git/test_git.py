@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,16 @@ def test_ssh_goes_by_files_that_only_we_read(tmp_path: Path) -> None:
         key = Path(shlex.split(reached.variables["GIT_SSH_COMMAND"])[4])
         assert key.parent.stat().st_mode & 0o777 == 0o700
     assert not key.parent.exists()
+
+
+def test_what_a_killed_run_left_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = {"trinode-git-access-99999999-x": False, f"trinode-git-access-{os.getppid()}-x": True, "trinode-git-access-me-x": True, "trinode-git-other": True}
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "key").touch()
+    with remote.reached(remote.Remote("git@x.org:y.git", ssh_key="KEY")):
+        assert {name: (tmp_path / name).exists() for name in names} == names
 
 
 def test_variables_of_the_users_do_not_count() -> None:
