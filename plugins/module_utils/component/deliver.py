@@ -154,6 +154,8 @@ class _Delivery:
             await_kinds=True,
             apply_set=apply_set(self._definition.name, moment.noted),
             prune=True,
+            # No longer sealed: the Secrets are independent of them now.
+            prune_protected=tuple(f"{SEALED}/{secret.namespace}/{secret.name}" for secret in self._generated),
         )
         sources = list(self._contents.applied)
         plain = self._contents.of_kind("Job")

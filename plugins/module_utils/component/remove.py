@@ -24,6 +24,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
+from ansible_collections.trinode.platform.plugins.module_utils.sealing.sealed_secret import KIND as SEALED
 
 _PARALLEL = 16
 _DEFINITION = "CustomResourceDefinition"
@@ -105,7 +106,8 @@ class _Removal:
     def _remove(self, members: Sequence[Object]) -> list[Object]:
         """Custom resources, webhooks that would stand in the way, then its other objects but namespaces and definitions. Returns those that are kept."""
         own = [member for member in members if member["kind"] not in _CONTAINERS]
-        go = tuple(member for member in own if self._confirmed or not protected(member))
+        sealed = {(SEALED, secret.namespace, secret.name) for secret in self._definition.generated_secrets}
+        go = tuple(member for member in own if self._confirmed or not protected(member) or _named(member) in sealed)
         if self._confirmed:
             keys = {key_of(member) for member in members}
             made = [item for definition in self._definitions(members) for item in self._instances(definition) if key_of(item) not in keys]
@@ -207,6 +209,10 @@ class _Removal:
     def _warn(self, text: str) -> None:
         progress(text)
         self._result.warnings.append(text)
+
+
+def _named(item: Object) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
 def _few(items: Sequence[Object]) -> str:

@@ -16,6 +16,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.component.definit
 from ansible_collections.trinode.platform.plugins.module_utils.component.installed import COMPONENT_LABEL
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
+from ansible_collections.trinode.platform.plugins.module_utils.kube.prune import ANNOTATION
 from ansible_collections.trinode.platform.plugins.module_utils.sealing import sealed_secret
 from ansible_collections.trinode.platform.plugins.module_utils.sealing.keys import KeyPair
 from ansible_collections.trinode.platform.plugins.module_utils.sealing.sealed_secret import Wanted
@@ -27,6 +28,8 @@ BEFORE = frozenset({CONTROLLER, "cilium", "gateway_api", "prometheus_operator_cr
 # The cluster or helm fills them in; they are about one cluster, or about helm's own installation.
 _LEFT = frozenset({"kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"})
 _HELM = "helm.sh/"
+# When a component no longer asks for a value that was made up, something may still be encrypted with it.
+_KEPT = {ANNOTATION: "disabled"}
 
 
 class There(Protocol):
@@ -102,7 +105,7 @@ def _generated(secret: GeneratedSecret, component: str, existing: Mapping[str, A
     complete = all(opened.get(name) is not None for name in (*opened, *secret.values, *secret.generate))
     in_cluster = {} if complete else there.values(secret.namespace, secret.name)
     values = generated_values(secret, opened, in_cluster)
-    return Wanted(secret.name, secret.namespace, values, labels={COMPONENT_LABEL: component})
+    return Wanted(secret.name, secret.namespace, values, labels={COMPONENT_LABEL: component}, notes=_KEPT)
 
 
 def _wanted(item: Mapping[str, Any]) -> Wanted:

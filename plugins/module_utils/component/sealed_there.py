@@ -47,7 +47,7 @@ class Places:
         item = self._read(Key("v1", "Secret", namespace, name))
         if item is None or not may_take(item, self._component):
             return {}
-        return {key: base64.b64decode(text) for key, text in (item.get("data") or {}).items()}
+        return {key: base64.b64decode(text or "") for key, text in (item.get("data") or {}).items()}
 
     @cached_property
     def _files(self) -> Mapping[tuple[str, str], Object]:
@@ -70,13 +70,10 @@ class Places:
             return None
         try:
             client = connect(self._kubeconfig, "", self._deadline)
-            client.get("/version")
-        except MissingKubeconfigError:
-            return None
-        except ApiUnreachable:
             if self._lenient:
-                return None
-            raise
+                client.get("/version")
+        except (MissingKubeconfigError, ApiUnreachable):
+            return None
         return Access(client, "", self._deadline)
 
     def close(self) -> None:

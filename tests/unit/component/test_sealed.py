@@ -17,7 +17,7 @@ import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.component import definition as definitions
 from ansible_collections.trinode.platform.plugins.module_utils.component import sealed, sealed_there
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key
 from ansible_collections.trinode.platform.plugins.module_utils.sealing import keys, sealed_secret
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
@@ -272,6 +272,8 @@ def test_argo_cd_reads_the_sealed_secret_and_not_the_secret(render: Render) -> N
     item = yaml.safe_load(files(outcome)["sealedsecret-probe-admin.yaml"])
     tracking = "probe:bitnami.com/SealedSecret:probe/admin"
     assert item["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] == tracking
+    # A value that was made up is not lost with the Application.
+    assert item["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
     assert "annotations" not in item["spec"]["template"]["metadata"]
     assert not render(application={"name": "", "namespace": "probe"}).changed
     assert files(render())["sealedsecret-probe-admin.yaml"] != files(outcome)["configmap-probe-c.yaml"]
@@ -283,8 +285,8 @@ def test_a_cluster_that_does_not_answer_has_a_say(render: Render, tmp_path: Path
     cluster = {"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}
     config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [{"name": "c", "context": {"cluster": "c", "user": ""}}]}
     kubeconfig.write_text(yaml.safe_dump({**config, "current-context": "c"}))
-    with pytest.raises(Exception, match=r"127\.0\.0\.1:9"):
-        render(kubeconfig=str(kubeconfig))
+    with pytest.raises(DeadlineExceeded, match=r"127\.0\.0\.1:9"):
+        render(kubeconfig=str(kubeconfig), timeout=1)
     assert render(kubeconfig=str(kubeconfig), check=True).changed
     assert render(kubeconfig=str(tmp_path / "none")).changed
     assert not render(kubeconfig=str(kubeconfig)).changed
