@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,25 @@ def test_a_missing_directory_comes_back_byte_by_byte(tmp_path: Path) -> None:
         restored = (tmp_path / "new" / "tree" / component / "configmap-a.yaml").read_bytes()
         assert restored == (tmp_path / "published" / component / "configmap-a.yaml").read_bytes()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["tree"]
+
+
+def test_what_others_may_have_put_there_does_not_come_with_it(tmp_path: Path) -> None:
+    """Not links, nor hidden files, nor paths that lead out of the directory, which a repository may hold if nobody looks."""
+    repository = fill(tmp_path)
+
+    def git(*arguments: str, stdin: bytes = b"") -> str:
+        return subprocess.run(["git", f"--git-dir={repository}", *arguments], input=stdin, capture_output=True, check=True).stdout.decode().strip()
+
+    blob = git("hash-object", "-w", "--stdin", stdin=b"a: 1\n")
+    raw = bytes.fromhex(blob)
+    out = git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=b"100644 out.yaml\0" + raw)
+    inner = b"100644 .hidden.yaml\0" + raw + b"40000 ..\0" + bytes.fromhex(out) + b"120000 link.yaml\0" + raw + b"100644 x.yaml\0" + raw
+    inside = git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=inner)
+    tree = git("mktree", stdin=f"040000 tree {inside}\tcomponents\n".encode())
+    person = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    git("update-ref", "refs/heads/main", git(*person, "commit-tree", tree, "-p", "main", "-m", "Odd"))
+    assert restore([{"target": "components", "source": str(tmp_path / "new" / "tree")}], "", reach(repository), check=False) == ["components"]
+    assert [path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*.yaml")] == ["tree/x.yaml"]
 
 
 def test_what_is_there_stays_and_nothing_is_opened(tmp_path: Path) -> None:

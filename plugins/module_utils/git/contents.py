@@ -49,6 +49,11 @@ def blob(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324  git's own, nothing is secured with it
 
 
+def is_ours(path: str) -> bool:
+    """Whether a file of such a path may be one that we have published."""
+    return path.endswith(".yaml") and _is_path(path)
+
+
 def check_component(name: str) -> None:
     if not _COMPONENT.fullmatch(name):
         raise InputError(f"{name!r} is not a name of a component", where="component", hint="Letters, digits, '_', '-' and '.' are possible.")

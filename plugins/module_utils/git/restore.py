@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
-from ansible_collections.trinode.platform.plugins.module_utils.git.contents import read
+from ansible_collections.trinode.platform.plugins.module_utils.git.contents import FILE_MODE, is_ours, read
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Repository
 
 
@@ -31,7 +31,9 @@ def restore(contents: Sequence[Mapping[str, Any]], path: str, opened: Callable[[
         texts = repository.texts(entries.values())
     found = []
     for item, target in zip(missing, targets, strict=True):
-        files = {name.removeprefix(f"{target}/"): texts.get(entry.id, "") for name, entry in entries.items() if name.startswith(f"{target}/")}
+        found_in = {name.removeprefix(f"{target}/"): entry for name, entry in entries.items() if name.startswith(f"{target}/")}
+        # What others have put there, such as links or paths that lead elsewhere, does not get onto this machine.
+        files = {name: texts[entry.id] for name, entry in found_in.items() if entry.mode == FILE_MODE and is_ours(name)}
         if files:
             found.append(item["target"])
             if not check:
