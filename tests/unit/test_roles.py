@@ -74,8 +74,9 @@ def test_it_is_deployed_by_role_component(name: str) -> None:
     first = {"rook_ceph": ["plan.yml", "wipe.yml"], "sealed_secrets": ["keys.yml"]}
     assert [step["ansible.builtin.include_tasks"] for step in before] == first.get(name, [])
     assert task.pop("name").startswith("Deploy ")
-    included = {"name": "trinode.platform.component", "rolespec_validate": False}
-    assert task == {"ansible.builtin.include_role": included, "vars": {"component_definition": f"{{{{ {name}_component }}}}"}}
+    # Not public: variables of all components would be looked through for each task of any.
+    imported = {"name": "trinode.platform.component", "public": False, "rolespec_validate": False}
+    assert task == {"ansible.builtin.import_role": imported, "vars": {"component_definition": f"{{{{ {name}_component }}}}"}}
     assert load(name, "meta", "main.yml")["dependencies"] == [{"role": "trinode.platform.trinode"}]
 
 
