@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """argocd_admin against the real argocd-server, reached through a real kube-apiserver as in a cluster.
 
-There is no kubelet: a thread starts the server again when its Pod is deleted. An API server passes requests on to no loopback address, so the server
-listens on another one, which lives on the loopback device for the time of the tests; that takes root.
+There is no kubelet: a thread starts the server again when its Pod is deleted. An API server passes requests on to no loopback address, so what comes to
+another one, which lives on the loopback device for the time of the tests, is led to the server; that takes root.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import base64
 import contextlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -33,9 +35,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.request impo
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import argocd_admin
 
-pytestmark = pytest.mark.skipif(
-    bool(argocd_processes.missing()) or os.geteuid() != 0, reason=argocd_processes.missing() or "an address for the server takes root"
-)
+_MISSING = argocd_processes.missing() or ("" if os.geteuid() == 0 else "an address for the server takes root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "all is there")]
 
 ADDRESS = "198.51.100.77"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -52,9 +53,44 @@ class WithServer(ArgoCd):
         options = [
             *("--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE, "--insecure", "--redis", f"127.0.0.1:{self._port('redis')}"),
             *("--repo-server", f"127.0.0.1:{self._port('repo-server')}", "--repo-server-plaintext"),
-            *("--address", ADDRESS, "--port", "8080", "--metrics-address", "127.0.0.1", "--metrics-port", str(self._port("server-metrics"))),
+            *(
+                "--address",
+                "127.0.0.1",
+                "--port",
+                str(self._port("server")),
+                "--metrics-address",
+                "127.0.0.1",
+                "--metrics-port",
+                str(self._port("server-metrics")),
+            ),
         ]
         return [str(self.program), *options, "--loglevel", "info"], {"ARGOCD_BINARY_NAME": "argocd-server"}
+
+
+class Way(socketserver.ThreadingTCPServer):
+    """From the address that the API server may speak to, to the server's own."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as behind:
+                    back = threading.Thread(target=copy, args=(behind, self.request), daemon=True)
+                    back.start()
+                    copy(self.request, behind)
+                    back.join()
+
+        super().__init__((ADDRESS, 8080), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 @dataclass
@@ -109,6 +145,7 @@ def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     ]
     apply.apply(client, objects, Request(force=True, wait=False), Deadline(120))
     subprocess.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
+    way = Way(argo_cd._port("server"))
     try:
         argo_cd.start("redis")
         started = Kubelet(argo_cd, client)
@@ -116,6 +153,8 @@ def kubelet(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         threading.Thread(target=started.run, daemon=True).start()
         yield started
     finally:
+        way.shutdown()
+        way.server_close()
         for name in ("server", "redis"):
             if name in argo_cd.processes:
                 argo_cd.stop(name)
