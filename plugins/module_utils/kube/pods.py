@@ -25,6 +25,8 @@ _STARTING = (
     "node.cloudprovider.kubernetes.io/uninitialized",
     "node.cilium.io/agent-not-ready",
 )
+# A kubelet that has only started, or cannot reach an API server for now, as on a machine that is busy.
+_KUBELET_STARTING = "services have not yet been read at least once"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def troubles(pod: Mapping[str, Any]) -> list[Trouble]:
 
 
 def _patience(text: str) -> float:
+    if _KUBELET_STARTING in text:
+        return math.inf
     return _MISSING_PATIENCE if text.startswith("CreateContainerConfigError") and "not found" in text else 1.0
 
 
