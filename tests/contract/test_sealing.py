@@ -158,7 +158,7 @@ class Component:
     namespace: str
     password: str = "correct horse"
 
-    def run(self, *, sealed: bool, check: bool = False, cache: str = "cache") -> tuple[Outcome, Outcome]:
+    def run(self, *, sealed: bool, check: bool = False, state: str = "present") -> tuple[Outcome, Outcome]:
         """Render and deliver it."""
         hook = {"helm.sh/hook": "pre-install,pre-upgrade"}
         space = {"namespace": self.namespace}
@@ -174,13 +174,14 @@ class Component:
             ],
             "generated_secrets": [{"name": "admin", "values": {"user": "admin"}, "generate": {"password": 16}}],
         }
-        places = {"cache": str(self.directory / cache), "tree": str(self.directory / "tree"), "run_directory": str(self.directory)}
+        places = {"cache": str(self.directory / "cache"), "tree": str(self.directory / "tree"), "run_directory": str(self.directory)}
         kubeconfig = {"kubeconfig": str(self.cluster.kubeconfig)}
         options = {"sealing_keys": str(self.key_file) if sealed else "", "vault_password": "hunter2hunter2"}
         fixed = {**places, **kubeconfig, **options, "definition": definition, "pins": {}, "kubernetes_version": "v1.36.3"}
         rendered = run(component_render, fixed, check=check)
         outline = {**rendered.values["definition"], "generated_secrets": definition["generated_secrets"]}
-        arguments = {**kubeconfig, "definition": outline, "path": rendered.values["path"], "vault_password": "hunter2hunter2", "timeout": 90}
+        about = {"path": rendered.values["path"], "vault_password": "hunter2hunter2", "timeout": 90, "state": state}
+        arguments = {**kubeconfig, "definition": outline, **about}
         return rendered, run(component_deliver, arguments, check=check)
 
     def secret(self, name: str) -> dict[str, Any]:
@@ -237,6 +238,8 @@ def test_a_new_component_is_sealed_from_the_first_moment(cluster: Cluster, certi
     assert delivered.values["objects"] == {"created": 5}
     assert {name: sorted(values_of(component.secret(name))) for name in ("login", "admin")} == {"login": ["password"], "admin": ["password", "user"]}
     assert [outcome.changed for outcome in component.run(sealed=True)] == [False, False]
+    component.run(sealed=True, state="absent")
+    assert "sealed-first" not in cluster.names("/api/v1/namespaces")
 
 
 @pytest.mark.slow
