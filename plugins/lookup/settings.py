@@ -89,7 +89,7 @@ class LookupModule(LookupBase):
                 "cluster": {**cluster, "name": "all", "origin": None},
                 "machines": [hosts.read(name, ("machine",), common) for name in groups.get("machines", ())],
                 "components": [{**hosts.read(name, (), common), **self._component(hosts, name)} for name in groups.get("components", ())],
-                "declared": sorted(set(self._declared())),
+                "declared": sorted(set(self._declared(groups.get("components", ())))),
                 "forks": int(variables.get("ansible_forks") or 0),
                 "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
             }
@@ -110,10 +110,14 @@ class LookupModule(LookupBase):
             found.update(self._load(os.path.join(directory, file)))
         return found
 
-    def _declared(self) -> Iterator[str]:
-        """Variables that the roles of this collection declare, in their argument specs or defaults."""
+    def _declared(self, components: Iterable[str]) -> Iterator[str]:
+        """Variables that the roles of this collection declare, in their argument specs or defaults; settings of the schema are known anyway."""
+        # Specs take long to read; a component's are its defaults, preflight's are the schema (tests keep both so).
+        defaults_say_all = {*components, "preflight"}
         for role in sorted(os.listdir(_ROLES)) if os.path.isdir(_ROLES) else []:
             yield from self._keys(os.path.join(_ROLES, role, "defaults", "main.yml"))
+            if role in defaults_say_all:
+                continue
             specs = self._load(os.path.join(_ROLES, role, "meta", "argument_specs.yml"))
             for entry_point in (specs.get("argument_specs") or {}).values():
                 yield from (str(option) for option in entry_point.get("options") or {})
@@ -135,6 +139,7 @@ class _Hosts:
         self._prefixes = prefixes
         self._defaults = {setting.name: _trusted(setting.default) for setting in SETTINGS.values() if not setting.required}
         self._derived = derived
+        self._environments: dict[str, tuple[dict[str, Any], Any]] = {}
 
     def read(self, name: str, scopes: tuple[str, ...], common: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One host: what the user set (but for what it has in ``common`` with the run as a whole), and the defaults of settings of these ``scopes``."""
@@ -156,9 +161,11 @@ class _Hosts:
 
     def _environment(self, host: str) -> tuple[dict[str, Any], Any]:
         """A host's variables as they were written, and what turns templates in them into values."""
-        raw = dict(self._hostvars.raw_get(host))
-        available = {**self._defaults, **raw, **self._derived, "hostvars": self._hostvars}
-        return raw, self._templar.copy_with_new_env(available_variables=available)
+        if host not in self._environments:
+            raw = dict(self._hostvars.raw_get(host))
+            available = {**self._defaults, **raw, **self._derived, "hostvars": self._hostvars}
+            self._environments[host] = raw, self._templar.copy_with_new_env(available_variables=available)
+        return self._environments[host]
 
     def _concerns_us(self, name: str) -> bool:
         """Whether it has a prefix of ours or a component's, or one so like ours that it was probably meant."""
