@@ -21,10 +21,11 @@ import io
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
 
 from ansible_collections.trinode.platform.plugins.module_utils import command
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -45,6 +46,8 @@ CALM_SECONDS = 60.0
 SILENCE_SECONDS = 10.0
 ANSWER_SECONDS = 2.0
 LOOK_SECONDS = 0.2
+
+_Found = TypeVar("_Found")
 
 
 def measure_all(clients: Sequence[Talosctl], *, seconds: float, limits: Limits, deadline: Deadline) -> list[Probe]:
@@ -79,7 +82,7 @@ def _measure(client: Talosctl, seconds: float, limits: Limits, deadline: Deadlin
 
 def _look(client: Talosctl, deadline: Deadline) -> tuple[_Target, str]:
     """The target, and what speaks against measuring it."""
-    found = client.get_all("etcdspec", "volumestatus", "disks", "systemdisk", deadline=deadline)
+    found = _patiently(lambda: {kind: client.get(kind, deadline=deadline) for kind in ("etcdspec", "volumestatus", "disks", "systemdisk")}, deadline)
     spec = next((item.spec for item in found["etcdspec"]), {})
     device, problem = place_of_data({item.id: item.spec for item in found["volumestatus"]}, describe(found)["disks"])
     image = str(spec.get("image") or "")
@@ -104,9 +107,21 @@ class _CannotMeasure(Exception):
     """Why this machine is not measured."""
 
 
+def _patiently(read: Callable[[], _Found], deadline: Deadline) -> _Found:
+    """Machines that have just booted, many at once, may be slow to answer: three attempts."""
+    for _attempt in range(2):
+        with contextlib.suppress(ConnectionFailed):
+            return read()
+        deadline.pause(LOOK_SECONDS)
+    return read()
+
+
 def _await_calm(client: Talosctl, limit: Deadline) -> None:
     """Until the kubelet runs: then no image is unpacked any more but etcd's, which the start of the container waits for."""
-    while not limit.expired and not any(service.id == "kubelet" and service.state == "Running" for service in client.services(deadline=limit)):
+    while not limit.expired:
+        with contextlib.suppress(ConnectionFailed):
+            if any(service.id == "kubelet" and service.state == "Running" for service in client.services(deadline=limit)):
+                return
         limit.pause(LOOK_SECONDS)
 
 

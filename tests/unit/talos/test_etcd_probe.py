@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.talos import etcd_probe
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import Unreachable
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import Resource, ServiceState
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_latency import Limits, Probe
 
@@ -43,19 +44,27 @@ FAILS = "import sys; sys.stderr.write(sys.argv[1]); sys.exit(1)"
 class Client(Talosctl):
     """A machine at 127.0.0.1."""
 
-    def __init__(self, *program: str, image: str = "registry.k8s.io/etcd:v3.6.12") -> None:
+    def __init__(self, *program: str, image: str = "registry.k8s.io/etcd:v3.6.12", silent: int = 0) -> None:
         super().__init__("127.0.0.1")
-        self.command, self.image = program, image
+        self.command, self.image, self.silent = program, image, silent
 
     def argv(self, *arguments: str) -> list[str]:
         assert arguments[:4] == ("debug", self.image, "--namespace", "system")
         return [sys.executable, "-c", *self.command]
 
-    def get_all(self, *kinds: str, deadline: Deadline) -> dict[str, list[Resource]]:
+    def get(self, kind: str, identity: str = "", *, deadline: Deadline, seconds: float = 10) -> list[Resource]:
+        self.busy()
         spec: dict[str, Any] = {"name": "m1", "image": self.image, "advertisedAddresses": ["127.0.0.1"]}
-        return {**{kind: [] for kind in kinds}, "etcdspec": [Resource("etcd", spec)]}
+        return [Resource("etcd", spec)] if kind == "etcdspec" else []
+
+    def busy(self) -> None:
+        """A machine that has just booted does not answer at first."""
+        self.silent -= 1
+        if self.silent >= 0:
+            raise Unreachable("no answer within 10 s")
 
     def services(self, *, deadline: Deadline) -> list[ServiceState]:
+        self.busy()
         return [ServiceState("kubelet", "Running", "?", "")]
 
 
@@ -119,6 +128,11 @@ def test_not_measured(monkeypatch: pytest.MonkeyPatch, client: Client, problem: 
     found = measure(client)
     assert found.measured is None
     assert problem in found.problem
+
+
+def test_a_machine_that_answers_late_is_measured(port: int) -> None:
+    assert measure(Client(ETCD, str(port), "100", "0.001", silent=2)).problem == ""
+    assert "no answer" in measure(Client(ETCD, str(port), "100", "0.001", silent=3)).problem
 
 
 def test_no_syncs_are_no_measurement(port: int) -> None:
