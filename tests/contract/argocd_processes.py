@@ -70,7 +70,8 @@ class Origin:
         self._git("read-tree", head or "--empty", environment=environment)
         for path, text in changes.items():
             if text is None:
-                self._git("update-index", "--force-remove", path, environment=environment)
+                # Without a work tree: a mode of 0 takes the path out.
+                self._git("update-index", "--index-info", environment=environment, text=f"0 {'0' * 40}\t{path}\n")
             else:
                 blob = self._git("hash-object", "-w", "--stdin", environment=environment, text=text)
                 self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", environment=environment)
@@ -150,13 +151,13 @@ class ArgoCd:
             ],
             "application-controller": [
                 *("--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE, "--repo-server", repo_server, "--repo-server-plaintext"),
-                *("--metrics-port", str(self._port("controller-metrics")), "--server-side-diff-enabled"),
+                *("--metrics-port", str(self._port("controller-metrics")), "--server-side-diff-enabled", "--persist-resource-health"),
                 *("--status-processors", "4", "--operation-processors", "2", "--kubectl-parallelism-limit", "4"),
             ],
             "applicationset-controller": [
                 *("--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE, "--argocd-repo-server", repo_server, "--repo-server-plaintext"),
                 *("--metrics-addr", f"127.0.0.1:{self._port('set-metrics')}", "--probe-addr", f"127.0.0.1:{self._port('set-probe')}"),
-                *("--webhook-addr", f"127.0.0.1:{self._port('set-webhook')}", "--enable-leader-election=false"),
+                *("--webhook-addr", f"127.0.0.1:{self._port('set-webhook')}"),
             ],
         }[name]
         if name != "applicationset-controller":
@@ -210,7 +211,7 @@ def running(directory: Path, kubeconfig: Path, client: Client) -> Iterator[ArgoC
     apply.apply(client, objects, Request(force=True), Deadline(120))
     started = ArgoCd(program, directory, kubeconfig, client)
     try:
-        started.start("redis", "repo-server", "application-controller")
+        started.start("redis", "repo-server", "application-controller", "applicationset-controller")
         yield started
     finally:
         for name in list(started.processes):

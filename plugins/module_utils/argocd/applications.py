@@ -33,6 +33,11 @@ _MERGE = "application/merge-patch+json"
 PAUSED = "argocd.argoproj.io/skip-reconcile"
 
 
+def version(item: Mapping[str, Any]) -> int:
+    """The object's resourceVersion; later ones are greater."""
+    return int(item["metadata"].get("resourceVersion") or 0)
+
+
 class Applications:
     """The objects of Argo CD in its namespace."""
 
@@ -72,9 +77,11 @@ class Applications:
         params = {"fieldManager": ARGO_CD, "force": "true", "dryRun": "All"}
         return diff.essence(before) != diff.essence(self._send(path, item, "application/apply-patch+yaml", params))
 
-    def refresh(self, name: str) -> None:
-        """Tell Argo CD to look at the newest commit now; it takes the annotation away when it has."""
-        self._send(APPLICATIONS.path(self.namespace, name), {"metadata": {"annotations": {REFRESH: "normal"}}}, _MERGE, {"fieldManager": FIELD_MANAGER})
+    def refresh(self, name: str) -> int:
+        """Tell Argo CD to look at the newest commit now; it takes the annotation away when it has. Returns the Application's version with the annotation."""
+        # Not by Argo CD's own field manager: the root Application would find an annotation that Git does not have.
+        found = self._send(APPLICATIONS.path(self.namespace, name), {"metadata": {"annotations": {REFRESH: "normal"}}}, _MERGE, {"fieldManager": FIELD_MANAGER})
+        return version(found)
 
     def pause(self, name: str, *, paused: bool) -> None:
         """Have Argo CD leave the Application alone, or look after it again."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd import status
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import ROOT
-from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications, version
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.attention import SILENCE_SECONDS, Attention
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.commits import Knows
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.status import Contains
@@ -60,7 +60,7 @@ def present(access: Applications, name: str, knows: Knows, *, check: bool = Fals
 
     earlier = _begin(access, name, item, lambda revision: known(revision) is True)
     attention = Attention(access.client, access.namespace, silence=silence)
-    _pursue(access, name, lambda found: status.synced(found, contained, earlier), "synced", attention)
+    _pursue(access, name, _Trust(access, name, contained, earlier).judge, "synced", attention)
     found = access.read(name) or {}
     changed = bool(status.started(found)) and status.started(found) != earlier
     if changed or not status.healthy(found).ready:
@@ -107,6 +107,34 @@ def absent(access: Applications, name: str, *, check: bool = False) -> Arrived:
     goal = Goal(f"Application {access.namespace}/{name}", collection, judged)
     Pursuit(access.client, [goal], access.deadline, aim="gone", observer=Attention(access.client, access.namespace)).run()
     return Arrived(changed=True)
+
+
+class _Trust:
+    """Judges an Application that is waited for.
+
+    After a comparison that failed, Argo CD (3.2, 3.4) may take the result of the one before for that of the commit. So it has to look once more then,
+    which makes it compare all anew.
+    """
+
+    def __init__(self, access: Applications, name: str, contains: Contains, earlier: str) -> None:
+        self._access = access
+        self._name = name
+        self._contains = contains
+        self._earlier = earlier
+        self._doubt = False
+        self._asked = 0
+
+    def judge(self, item: Json) -> Readiness:
+        state = status.synced(item, self._contains, self._earlier)
+        if status.condition(item):
+            self._doubt = True
+        elif state.ready and version(item) < self._asked:
+            return progressing("Argo CD has not looked at it anew yet")
+        elif state.ready and self._doubt:
+            self._doubt = False
+            self._asked = self._access.refresh(self._name)
+            return progressing("it could not be compared a moment ago: it is looked at once more")
+        return state
 
 
 def judge(item: Json | None, contains: Contains, earlier: str = "") -> Readiness:

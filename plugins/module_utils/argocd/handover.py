@@ -8,7 +8,6 @@ What has been done is read from the cluster, so a run that was killed is complet
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,11 +70,11 @@ def plan(wanted: Sequence[Object], live: Mapping[str, Json]) -> dict[str, Step]:
 
 def compared(item: Json) -> Readiness:
     """Whether Argo CD has compared the Application as it is now, with whatever result."""
+    if status.REFRESH in part(item, "metadata", "annotations"):
+        return progressing("Argo CD has not looked at it yet")
     if broken := status.condition(item):
         # The server of repositories may be starting, and a new Argo CD has the whole cluster to read first.
         return stuck(broken, _PATIENCE)
-    if status.REFRESH in part(item, "metadata", "annotations"):
-        return progressing("Argo CD has not looked at it yet")
     if status.in_progress(item):
         return progressing("somebody has started a sync")
     state = part(item, "status", "sync").get("status")
@@ -136,7 +135,8 @@ class _Handover:
         for name in names:
             if name not in live:
                 progress(f"Argo CD gets to know {name}, without acting yet")
-            self._access.apply(_looking(without_automation(self._by_name[name])))
+            self._access.apply(without_automation(self._by_name[name]))
+            self._access.refresh(name)
         found = self._compared(names)
         if differing := [name for name in names if not _synced(found[name])]:
             # The first look may be older than the last object that was applied.
@@ -185,7 +185,8 @@ class _Handover:
     def _switch_on(self, item: Object) -> None:
         if not self._check:
             progress(f"Argo CD delivers {item['metadata']['name']} from now on")
-            self._access.apply(_looking(item))
+            self._access.apply(item)
+            self._access.refresh(item["metadata"]["name"])
 
     def _note(self, component: str) -> bool:
         """Write down that Argo CD delivers the component. Returns whether that was not known."""
@@ -238,13 +239,6 @@ def _step(wanted: Json, live: Json | None) -> Step:
 
 def _synced(item: Json) -> bool:
     return part(item, "status", "sync").get("status") == "Synced"
-
-
-def _looking(item: Object) -> Object:
-    """The same, to be compared with the newest commit at once."""
-    found = copy.deepcopy(item)
-    found["metadata"].setdefault("annotations", {})[status.REFRESH] = "normal"
-    return found
 
 
 def _set_of(component: str) -> ApplySet:

@@ -19,8 +19,10 @@ _SHOWN = 3
 # These stand in the way of a comparison or a sync. Most pass: a repository is out of reach, a server of repositories starts.
 _CONDITIONS = ("InvalidSpecError", "ComparisonError", "UnknownError", "DeletionError")
 _PATIENCE = 1.5
-# What an API server says of an object that it will never take.
-_FOR_GOOD = re.compile(r"is invalid: |is forbidden: |field is immutable|failed to create typed patch object|strict decoding error|is not permitted in project")
+# What an API server says of an object that it will never take, and Argo CD of a file that is none.
+_FOR_GOOD = re.compile(
+    r"is invalid: |field is immutable|failed to create typed patch object|strict decoding error|is not permitted in project|Failed to unmarshal"
+)
 _BEHIND = re.compile(r"repo-server|:8081\b|rpc error: code = Unavailable|redis", re.IGNORECASE)
 
 
@@ -41,14 +43,14 @@ def synced(item: Json, contains: Contains, earlier: str = "") -> Readiness:
     ``earlier`` is the start of the operation that was the last one before the wait: its failure says nothing any more.
     """
     sync = part(item, "status", "sync")
+    if REFRESH in part(item, "metadata", "annotations"):
+        return progressing("Argo CD has not looked at it anew yet")
     if broken := condition(item):
-        return stuck(broken, _PATIENCE)
+        return failed(broken) if _FOR_GOOD.search(broken) else stuck(broken, _PATIENCE)
     if not sync.get("status"):
         return progressing("Argo CD has not looked at it yet")
     if in_progress(item):
         return _going_on(part(item, "status", "operationState"))
-    if REFRESH in part(item, "metadata", "annotations"):
-        return progressing("Argo CD has not looked at it anew yet")
     if not _compared(item) or not contains(revision(item)):
         return progressing(f"it is at {short(revision(item))} still")
     return READY if sync.get("status") == "Synced" else _standing_still(item, contains, earlier)
