@@ -26,7 +26,8 @@ POOL = "lab-writer"
 
 # Where a machine sees what it has of this computer, and its own disks.
 PLACE = ".lab"
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ld.so.cache", "etc/ssl")
+_SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/alternatives", "etc/ssl")
+_LIBRARIES = "etc/ld.so.cache"
 
 
 def missing() -> list[str]:
@@ -51,6 +52,8 @@ def prepare(settings: Settings) -> Path | None:
     if missing():
         return None
     (settings.state / "volumes").mkdir()
+    # A copy: a package that is installed later replaces the file, and a mount of the old one can then not be mounted on.
+    shutil.copy2(Path("/", _LIBRARIES), settings.state / "ld.so.cache")
     target = settings.state / "rook"
     shutil.copytree(ROOT / "rook", target, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     return target
@@ -59,6 +62,7 @@ def prepare(settings: Settings) -> Path | None:
 def binds(settings: Settings, machine: Machine) -> list[dict[str, Any]]:
     """What a machine sees of this computer, for boot.py. Its pods mount it from there (tests/lab/rook/pods.py)."""
     found = [_bind(Path("/", name).resolve(), f"{PLACE}/host/{name}") for name in _SYSTEM if Path("/", name).exists()]
+    found.append(_bind(settings.state / "ld.so.cache", f"{PLACE}/host/{_LIBRARIES}"))
     found.append(_bind(settings.state / "rook", f"{PLACE}/rook"))
     found.append(_bind(machine.directory, f"{PLACE}/machine", writable=True))
     found.append(_bind(settings.state / "volumes", f"{PLACE}/volumes", writable=True))
