@@ -103,7 +103,7 @@ def _start(settings: Settings) -> None:
         process = start_daemon("trinode_lab.supervisor", [str(settings.state), machine.name], machine.directory / "supervisor.log", enter)
         Record(machine.directory / "process").write(process.pid)
     start_git(settings)
-    if not wait_until(lambda: status.listens(settings.gateway, registry.REGISTRY_PORT), 10):
+    if not wait_until(lambda: status.listens(settings.gateway, registry.REGISTRY_PORT), 60):
         raise LabError(f"the registry does not answer; its log: {settings.state / 'registry' / 'log'}")
 
 
@@ -119,7 +119,7 @@ def start_git(settings: Settings) -> None:
     if record.read() is None:
         process = start_daemon("trinode_lab.git", [str(settings.state), settings.gateway, str(git.PORT)], settings.git / "log", _enter(settings))
         record.write(process.pid)
-    if not wait_until(lambda: status.listens(settings.gateway, git.PORT), 10):
+    if not wait_until(lambda: status.listens(settings.gateway, git.PORT), 60):
         raise LabError(f"the Git server does not answer; its log: {settings.git / 'log'}")
 
 
