@@ -138,8 +138,18 @@ def _volumes(**paths: str) -> tuple[list[Object], list[Object]]:
     return mounts, volumes
 
 
+def _listens(port: int) -> dict[str, Any]:
+    """Probes that only connect."""
+    probe = {"tcpSocket": {"port": port}, "timeoutSeconds": 10}
+    return {
+        "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 600},
+        "readinessProbe": {**probe, "periodSeconds": 10},
+        "livenessProbe": {**probe, "periodSeconds": 60},
+    }
+
+
 def _program(name: str, key: str, arguments: Sequence[str], ports: Sequence[int], **more: Any) -> Program:
-    """One of the roles that the argocd program plays. The first port answers /healthz."""
+    """One of the roles that the argocd program plays. The first port answers /healthz, unless ``probes`` say otherwise."""
     mounts, volumes = more.pop("volumes")
     enabled = f".Values.{key}.metrics"
     replicas = f"{{{{ .Values.{key}.replicas }}}}"
@@ -157,6 +167,7 @@ def _program(name: str, key: str, arguments: Sequence[str], ports: Sequence[int]
             "volumeMounts": mounts,
             "workingDir": "/home/argocd",
             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            **more.pop("probes", {}),
         },
         pod={"terminationGracePeriodSeconds": 5, "volumes": volumes},
         **more,
@@ -234,6 +245,7 @@ def _programs() -> list[Part]:
             "applicationSet",
             ["--metrics-addr=:8080", "--probe-addr=:8081", "--webhook-addr=:7000"],
             [8081, 8080, 7000],
+            probes=_listens(8081),
             services={f"{n}-applicationset-controller": {7000: 7000}},
             environment=[
                 *_environment(_APPLICATION_SETS, ARGOCD_APPLICATIONSET_CONTROLLER_NAME=f"{n}-applicationset-controller"),
@@ -258,7 +270,6 @@ def _redis() -> list[Part]:
     """One Redis; or three that know nothing of each other (it is only a cache), and before them what passes connections on to the first that answers."""
     n = FULLNAME
     start = "umask 077; printf 'requirepass %s\\n' \"$AUTH\" > /data/redis.conf; exec redis-server /data/redis.conf --save '' --appendonly no --dir /data"
-    listens = {"tcpSocket": {"port": 6379}, "timeoutSeconds": 10}
 
     def redis(name: str, image: str, **more: Any) -> Program:
         return Program(
@@ -271,9 +282,7 @@ def _redis() -> list[Part]:
             container={
                 "command": ["sh", "-c", start],
                 "securityContext": {**_SECURITY, "runAsUser": 999},
-                "startupProbe": {**listens, "periodSeconds": 1, "failureThreshold": 600},
-                "readinessProbe": {**listens, "periodSeconds": 10},
-                "livenessProbe": {**listens, "periodSeconds": 60},
+                **_listens(6379),
                 "volumeMounts": [{"name": "data", "mountPath": "/data"}],
             },
             pod={"volumes": [{"name": "data", "emptyDir": {}}]},

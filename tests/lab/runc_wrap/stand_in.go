@@ -26,7 +26,7 @@ const (
 var server = "https://127.0.0.1:7445"
 
 // verbs of the stub (stub/main.go).
-var verbs = []string{"pause", "cni", "operator", "metrics", "gateway", "job", "stand-in", "accepted", "serve"}
+var verbs = []string{"pause", "cni", "operator", "metrics", "gateway", "job", "forward", "stand-in", "accepted", "serve"}
 
 // standIn puts the stub in the place of a program that the container's root file system lacks.
 func standIn(bundle string, specification object) error {
