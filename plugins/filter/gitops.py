@@ -73,6 +73,7 @@ _value:
   sample: {applications: [], others: [], root: {}, contents: [{target: apps/cert_manager.yaml, content: "..."}]}
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -96,13 +97,14 @@ def gitops(
     user_cluster_kinds: Sequence[str] = (),
 ) -> dict[str, Any]:
     """See DOCUMENTATION."""
-    found = {str(item["definition"]["name"]): item for item in rendered}
+    # Ansible's own kinds of dictionaries and texts become plain ones, which can be written.
+    found = {str(item["definition"]["name"]): json.loads(json.dumps({key: item[key] for key in ("definition", "application")})) for item in rendered}
     needs = {str(item["name"]): [*item.get("needs", ()), *found.get(item["name"], {}).get("definition", {}).get("needs", ())] for item in inventory}
     depth = waves(needs)
     applications = {name: _in_order(item["application"], depth.get(name, 0)) for name, item in found.items() if name in ready and item["application"]}
     namespaces = [namespace for item in found.values() for namespace in _namespaces(item["definition"])]
-    rights = UserRights(tuple(user_repositories), tuple(namespaces), tuple(user_cluster_kinds))
-    *others, root = cluster_objects(Repository(url, branch, path), cluster, rights)
+    rights = UserRights(tuple(map(str, user_repositories)), tuple(namespaces), tuple(map(str, user_cluster_kinds)))
+    *others, root = cluster_objects(Repository(str(url), str(branch), str(path)), str(cluster), rights)
     contents = [{"target": f"apps/{name}.yaml", "content": text(item)} for name, item in sorted(applications.items())]
     if needs.keys() <= found.keys():
         contents += [{"target": f"clusters/{cluster}/{_file(item)}", "content": text(item)} for item in (*others, root)]
