@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed
+from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, DeadlineExceeded
 from ansible_collections.trinode.platform.plugins.module_utils.talos import machine_tls
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import CertificateMismatch
@@ -69,6 +69,9 @@ def observe(machine: Machine, *, subjects: Sequence[str] = ALL_SUBJECTS, in_main
         found = client.get_all(*wanted, deadline=deadline)
     except (ConnectionFailed, CommandError) as error:
         return _unreadable(state, error)
+    except DeadlineExceeded as error:
+        # Slow, and what it said it is.
+        return MachineState(state.address, state.trust, state.fingerprint, error.what)
     return MachineState(machine.address, shown.trust, shown.fingerprint, **describe(found))
 
 
