@@ -183,6 +183,11 @@ restored:
   elements: str
   returned: with O(state=restored)
   sample: [components/cert_manager]
+settled:
+  description: By the name of each directory in a source that the repository has as it is here, the commit that brought it there.
+  type: dict
+  returned: with O(state=restored)
+  sample: {cert_manager: 3f2a9c0e6c1f0d6f6a1f9a3a7a2a5f0c9d0f1b2e}
 edits:
   description: Edits of others inside the targets, overwritten or the reason to refuse; with O(state=inspected) all there are.
   type: list
@@ -205,6 +210,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.git.publish impor
 from ansible_collections.trinode.platform.plugins.module_utils.git.remote import Remote
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Author, Repository
 from ansible_collections.trinode.platform.plugins.module_utils.git.restore import restore
+from ansible_collections.trinode.platform.plugins.module_utils.git.settled import settled
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -242,7 +248,9 @@ def run(task: Task) -> Outcome:
     if params["state"] == "restored":
         reach = partial(opened, params["repository"], params["branch"], remote, deadline, check=task.check_mode)
         names = restore(params["contents"], params["path"], reach, check=task.check_mode)
-        return Outcome(changed=bool(names), message=", ".join(names) or "all directories are there", values={"restored": names})
+        with reach() as repository:
+            there = settled(repository, params["contents"], params["path"])
+        return Outcome(changed=bool(names), message=", ".join(names) or "all directories are there", values={"restored": names, "settled": there})
     with opened(params["repository"], params["branch"], remote, deadline, check=task.check_mode or request is None) as repository:
         if request is None:
             return _inspected(repository, contents.prefix(params["path"]))

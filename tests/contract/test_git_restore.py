@@ -15,6 +15,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.git import conten
 from ansible_collections.trinode.platform.plugins.module_utils.git.publish import Request, opened, publish
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Repository
 from ansible_collections.trinode.platform.plugins.module_utils.git.restore import restore
+from ansible_collections.trinode.platform.plugins.module_utils.git.settled import settled
 
 TEXT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  text: |-\n    two\n    lines é\n"
 
@@ -79,3 +80,23 @@ def test_an_empty_repository_restores_nothing(tmp_path: Path) -> None:
     wanted = [{"target": "components", "source": str(tmp_path / "tree")}]
     assert restore(wanted, "", reach(str(tmp_path / "empty.git")), check=False) == []
     assert not (tmp_path / "tree").exists()
+
+
+def test_one_look_tells_which_directories_need_no_commit(tmp_path: Path) -> None:
+    items = [{"target": "components", "source": str(tmp_path / "published")}]
+
+    def look(prefix: str = "home") -> dict[str, str]:
+        with reach(str(tmp_path / "platform.git"))() as repository:
+            return settled(repository, items, prefix)
+
+    assert look() == {}, "an empty repository"
+    fill(tmp_path, prefix="home")
+    first = look()
+    assert set(first) == {"grafana", "loki"}
+    with reach(str(tmp_path / "platform.git"))() as repository:
+        assert repository.is_ancestor(first["grafana"], first["loki"])
+        assert first["loki"] == repository.head(), "each has the commit that brought it"
+    assert look("elsewhere") == {}
+    (tmp_path / "published" / "loki" / "service-b.yaml").write_text("kind: Service\nmetadata: {name: b}\n")
+    (tmp_path / "published" / "new").mkdir()
+    assert look() == {"grafana": first["grafana"]}, "another file, and nothing at all"

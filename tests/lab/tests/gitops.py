@@ -46,6 +46,13 @@ def subjects(lab: Lab) -> list[str]:
     return git(lab, "log", "--format=%s", "main").splitlines()
 
 
+def files(lab: Lab) -> dict[str, str]:
+    """All files of the branch, by their paths."""
+    with tempfile.TemporaryDirectory() as directory:
+        _git("clone", "--quiet", str(lab.state / "git" / "repositories" / "platform.git"), directory)
+        return {str(path.relative_to(directory)): path.read_text() for path in Path(directory).rglob("*.yaml")}
+
+
 def push(lab: Lab, files: Mapping[str, str | None], message: str = "By hand") -> str:
     """Somebody else's commit: files with these texts, or None for gone."""
     with tempfile.TemporaryDirectory() as directory:
