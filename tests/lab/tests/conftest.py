@@ -21,6 +21,8 @@ def lab(lab_state: Path) -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.fail("the lab needs root")
     lab = Lab(name="tests", network=os.environ.get("TRINODE_TEST_NETWORK", "10.8.0.0/24"), state=lab_state)
-    lab.up()
-    yield lab
-    lab.down()
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down()

@@ -20,8 +20,17 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 LAB = ROOT / "tests" / "lab" / "lab"
 INVENTORY = ROOT / "inventory" / "lab"
+_LOOP_SECONDS = 0.35
 # What makes nodes Ready: enough where a test is about machines.
 NETWORK_ONLY = ("gateway_api", "prometheus_operator_crds", "cilium")
+
+
+def slowness() -> float:
+    """How many times slower than the computer that limits of seconds were set on (1 where it is as fast or faster): by a loop's processor time."""
+    started = time.process_time()
+    for _number in range(10_000_000):
+        pass
+    return max(1.0, (time.process_time() - started) / _LOOP_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 import ceph
 import gitops
 import pytest
-from driver import INVENTORY, Lab, PlaybookRun
+from driver import INVENTORY, Lab, PlaybookRun, slowness
 from yaml import safe_load
 
 pytestmark = pytest.mark.lab
@@ -95,7 +95,7 @@ def test_a_second_run_changes_nothing_and_is_fast(lab: Lab, installed: PlaybookR
     assert gitops.git(lab, "rev-parse", "main") == head
     assert gitops.operations(lab) == operations, "Argo CD had nothing to do either"
     # The goal is 25 s. On two cores, which the lab's machines share, it took 24 to 33 s; since a real Ceph runs on them too, 37 s right after the installation.
-    assert again.seconds < 60
+    assert again.seconds < 60 * slowness()
 
 
 def test_check_on_the_finished_platform_predicts_nothing(lab: Lab, installed: PlaybookRun) -> None:
