@@ -159,7 +159,7 @@ def _program(name: str, key: str, arguments: Sequence[str], ports: Sequence[int]
         ports,
         slug=name,
         replicas=replicas,
-        labels={"app.kubernetes.io/name": f"argocd-{name}"},
+        labels={"app.kubernetes.io/name": f"argocd-{name}", "app.kubernetes.io/part-of": "argocd"},
         monitor=f"and {enabled}.enabled {enabled}.serviceMonitor.enabled",
         container={
             "command": [f"/usr/local/bin/argocd-{name}", *arguments],
@@ -277,7 +277,7 @@ def _redis() -> list[Part]:
             image,
             [6379],
             slug=name,
-            labels={"app.kubernetes.io/name": f"argocd-{name}"},
+            labels={"app.kubernetes.io/name": f"argocd-{name}", "app.kubernetes.io/part-of": "argocd"},
             environment=[{"name": "AUTH", "valueFrom": {"secretKeyRef": {"name": "argocd-redis", "key": "auth"}}}],
             container={
                 "command": ["sh", "-c", start],

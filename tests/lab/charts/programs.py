@@ -98,7 +98,8 @@ class Program:
         return {"app.kubernetes.io/instance": "{{ .Release.Name }}", "app.kubernetes.io/component": self.slug or self.name}
 
     def metadata(self, name: str, namespaced: bool = True) -> dict[str, Any]:
-        labels = {**self.selector, "app.kubernetes.io/part-of": "{{ .Chart.Name }}"}
+        part_of = self.labels.get("app.kubernetes.io/part-of", "{{ .Chart.Name }}")
+        labels = {**self.selector, "app.kubernetes.io/part-of": part_of}
         return {"name": name, **({"namespace": self.namespace} if namespaced else {}), "labels": labels}
 
     def _rights(self) -> list[Object]:
