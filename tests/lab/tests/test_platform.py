@@ -201,15 +201,17 @@ def test_without_argo_cd_the_run_says_so_and_direct_delivery_works(lab: Lab, ins
     lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=0")
     lab.kubectl("-n", "argocd", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=argocd-application-controller", "--timeout=60s")
     new = {"cert_manager_values": {"cainjector": {"replicaCount": 1}}}
-    blocked = platform(lab, "--limit cert_manager", **new)
-    assert blocked.returncode != 0
-    said = " ".join(blocked.output.split())
-    assert "Argo CD" in said
-    assert "component_delivery=direct" in said
-    direct = platform(lab, "--limit cert_manager", component_delivery="direct", **new)
-    assert direct.returncode == 0, direct.output
-    assert set(changed(direct)) == {"cert_manager"}
-    lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=1")
+    try:
+        blocked = platform(lab, "--limit cert_manager", **new)
+        assert blocked.returncode != 0
+        said = " ".join(blocked.output.split())
+        assert "Argo CD" in said
+        assert "component_delivery=direct" in said
+        direct = platform(lab, "--limit cert_manager", component_delivery="direct", **new)
+        assert direct.returncode == 0, direct.output
+        assert set(changed(direct)) == {"cert_manager"}
+    finally:
+        lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=1")
     back = platform(lab, A_FEW, **new)
     assert back.returncode == 0, back.output
     deployment = json.loads(lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "json", "--show-managed-fields"))
