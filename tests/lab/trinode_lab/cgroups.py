@@ -13,7 +13,6 @@ from trinode_lab.processes import Process, wait_until
 
 MOUNT = Path("/sys/fs/cgroup")
 TOP = "trinode-lab"
-_WEIGHT = 16  # sessions of this computer that the labs are as much as, where processors are short
 MYSELF = 0  # what cgroup.procs takes for the writer, whatever its pid is outside its namespace
 
 
@@ -56,14 +55,6 @@ class Group:
             path.mkdir(parents=True, exist_ok=True)
             if name == "cpuset":
                 self._inherit_cpuset(root, path)
-            self._weigh(root / TOP)
-
-    @staticmethod
-    def _weigh(top: Path) -> None:
-        """All labs together would else count as one of the many sessions of this computer: each worker of Ansible is one. etcd cannot wait that long."""
-        for file, value in (("cpu.shares", 1024 * _WEIGHT), ("cpu.weight", 100 * _WEIGHT)):
-            if (top / file).exists():
-                (top / file).write_text(str(value))
 
     @staticmethod
     def _delegate(path: Path, hierarchy: str) -> None:
