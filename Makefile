@@ -56,7 +56,7 @@ contract: prerequisites setup ## Tests against the real talosctl, Kubernetes API
 	@echo "contract: pytest"; $(PYTEST) $(PARALLEL) tests/contract
 
 oldest: setup ## Unit and contract tests on the oldest ansible-core
-	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest $(PARALLEL) tests/unit tests/contract
+	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not programs" tests/unit tests/contract
 
 test-fast: prerequisites lint ## What to run before a commit: lint, unit and contract tests; under 3 minutes
 	@echo "test-fast: building the tools they need"; $(LAB) build
@@ -72,7 +72,7 @@ test-molecule: prerequisites setup ## Components one by one on a cluster of kind
 
 test: prerequisites lint sanity ## Everything but chaos
 	@echo "test: building the tools of the lab and of kind"; $(LAB) build; $(BIN)/python tests/kind/kind build
-	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) tests/unit tests/contract
+	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not programs" tests/unit tests/contract
 	@echo "test: kind and the lab"; $(PYTEST) -m "not chaos" tests/molecule tests/lab/tests
 	@echo "test: unit and contract tests"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
 

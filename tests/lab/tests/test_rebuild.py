@@ -10,7 +10,7 @@ import gitops
 import pytest
 from driver import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 COMPONENTS = ("gateway_api", "prometheus_operator_crds", "cilium", "kubelet_csr_approver", "sealed_secrets", "argo_cd", "grafana")
 
