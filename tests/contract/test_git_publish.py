@@ -29,7 +29,6 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import (
     RefusedError,
 )
 from ansible_collections.trinode.platform.plugins.module_utils.git import contents, edits
-from ansible_collections.trinode.platform.plugins.module_utils.git.ancestry import is_ancestor
 from ansible_collections.trinode.platform.plugins.module_utils.git.publish import Published, Request, opened, publish
 from ansible_collections.trinode.platform.plugins.module_utils.git.remote import Remote
 
@@ -338,18 +337,6 @@ def test_another_history_does_not_make_ours_unreachable(place: Place) -> None:
     assert place.publish().pushed
     assert place.log() == ["grafana: installed, 3 resources", "By hand"]
     assert git(place.directory / "platform.git", "rev-parse", f"refs/trinode/kept/{first.commit}").strip() == first.commit
-
-
-def test_ancestry_asks_the_server(place: Place) -> None:
-    first = place.publish()
-    with opened(str(place.directory / "platform.git"), "main", place.remote, Deadline(60), check=False) as repository:
-        later = place.commit({"user/x.yaml": "a: 1\n"})
-        assert not repository.knows(later)
-        assert is_ancestor(repository, first.commit, later)
-        assert not is_ancestor(repository, later, first.commit)
-        assert not is_ancestor(repository, first.commit, "1" * 40)
-        assert is_ancestor(repository, first.commit, first.commit)
-        assert not is_ancestor(repository, "", first.commit)
 
 
 def faults(directory: Path) -> dict[str, Callable[[Place], Place]]:
