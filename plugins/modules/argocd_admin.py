@@ -78,7 +78,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "context": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
     "namespace": {"type": "str", "default": "argocd"},
-    "secret": {"type": "str", "required": True},
+    "secret": {"type": "str", "required": True, "no_log": False},
     "key": {"type": "str", "default": "password", "no_log": False},
 }
 

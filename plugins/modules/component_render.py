@@ -191,6 +191,11 @@ routes:
   elements: dict
   returned: success
   sample: [{title: Grafana, url: https://grafana.example.org, password: kubectl ...}]
+application:
+  description: The component's Application, as it belongs into the repository. Empty without a URL in O(application).
+  type: dict
+  returned: success
+  sample: {apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: cert-manager, namespace: argocd}}
 definition:
   description:
     - What M(trinode.platform.component_deliver) needs of the definition, without values, which are in the files, and without C(generated_secrets).

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Repository, exists
 
-Knows = Callable[[str], bool | None]
+Knows = Callable[[str], bool | None]  # pylint: disable=unsupported-binary-operation
 """Whether a revision contains what is waited for; None for a revision that this machine has not seen."""
 
 
