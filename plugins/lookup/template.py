@@ -51,4 +51,6 @@ class LookupModule(LookupBase):
         if not path:
             raise AnsibleError(f"The template {name} was not found.")
         templar = self._templar.copy_with_new_env(available_variables=variables)
-        return str(templar.template(trust_as_template(self._loader.get_text_file_contents(path)), escape_backslashes=False))
+        found = templar.template(trust_as_template(self._loader.get_text_file_contents(path)), escape_backslashes=False)
+        # Where nothing comes out, Ansible says None.
+        return "" if found is None else str(found)

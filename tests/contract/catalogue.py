@@ -181,6 +181,7 @@ KNOWN_KEYS: Mapping[str, Mapping[str, str]] = {
         "configs.cm.resource.compareoptions": "the map becomes argocd-cm",
         "configs.cm.resource.customizations.health.argoproj.io_Application": "the map becomes argocd-cm",
         "configs.cm.resource.customizations.ignoreDifferences.all": "the map becomes argocd-cm",
+        "configs.params.controller.resource.health.persist": "the map becomes argocd-cmd-params-cm",
         "configs.params.controller.diff.server.side": "the map becomes argocd-cmd-params-cm",
         "configs.params.reposerver.parallelism.limit": "the map becomes argocd-cmd-params-cm",
         "configs.params.server.insecure": "the map becomes argocd-cmd-params-cm",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,19 @@ def playbook(directory: Path, chart: dict[str, Any], check: bool) -> list[dict[s
     return [{"hosts": "all", "gather_facts": False, "check_mode": check, "vars_files": [str(directory / "secrets.yml")], "tasks": tasks}]
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A directory for temporary files whose path is short: sockets of Ansible's lie in it, and their paths have a limit."""
+    with tempfile.TemporaryDirectory(prefix="t") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("way", both_ways.WAYS)
-def test_no_secret_is_anywhere_in_clear(tmp_path: Path, chart: dict[str, Any], way: str) -> None:
-    for name in ("run", "temporary"):
-        (tmp_path / name).mkdir()
+def test_no_secret_is_anywhere_in_clear(tmp_path: Path, temporary: Path, chart: dict[str, Any], way: str) -> None:
+    (tmp_path / "run").mkdir()
     (tmp_path / "password").write_text(PASSWORD)
     (tmp_path / "secrets.yml").write_text(vault.encrypt(yaml.safe_dump({"marks": MARKS, "vault_password": PASSWORD}), PASSWORD))
-    environment = {**both_ways.surroundings(tmp_path / "temporary"), "TMPDIR": str(tmp_path / "temporary")}
+    environment = {**both_ways.surroundings(temporary), "TMPDIR": str(temporary)}
     inventory = {"all": {"hosts": {"here": {"ansible_connection": "local", "trinode_in_process": way == "in_process"}}}}
     (tmp_path / "inventory.json").write_text(json.dumps(inventory))
     printed = ""
@@ -99,7 +106,7 @@ def test_no_secret_is_anywhere_in_clear(tmp_path: Path, chart: dict[str, Any], w
     for mark in MARKS.values():
         sought |= {mark.encode(), base64.b64encode(mark.encode())}
     found = [f"{text!r} in the output" for text in sought if text in printed.encode()]
-    for path in sorted(tmp_path.rglob("*")):
+    for path in sorted([*tmp_path.rglob("*"), *temporary.rglob("*")]):
         if path.is_file() and path != tmp_path / "password":
             content = path.read_bytes()
             found += [f"{text!r} in {path}" for text in sought if text in content]
