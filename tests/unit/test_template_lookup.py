@@ -56,4 +56,4 @@ def test_a_template_that_is_not_there_is_named(variables: dict[str, object], tmp
 
 def test_a_template_of_which_nothing_is_left_gives_no_text(variables: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "templates" / "some.yml.j2").write_text("{% if names | length > 9 %}\na: 1\n{% endif %}\n")
-    assert rendered(variables) == rendered({**variables}, core=True) == ""
+    assert rendered(variables).strip() == ""
