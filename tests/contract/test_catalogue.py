@@ -185,7 +185,8 @@ def charts(component: dict[str, Any]) -> list[tuple[dict[str, Any], catalogue.Ch
 @every_component
 def test_the_api_server_accepts_its_objects(evaluations: Evaluations, server: Server, variant: str, name: str) -> None:
     component = evaluations.component(variant, name)
-    items = manifests.parse(component.get("resources") or "", source=f"roles/{name}/templates/resources.yml.j2")
+    given, source = component.get("resources") or "", f"roles/{name}/templates/resources.yml.j2"
+    items = manifests.parse(given, source=source) if isinstance(given, str) else manifests.normalise(given, source=source)
     items = [item for item in items if item["apiVersion"].partition("/")[0] not in catalogue.PACKAGED_GROUPS]
     if not items:
         pytest.skip("it has no objects of its own")
