@@ -233,8 +233,8 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),
     },
     "talos_etcd_probe": {
-        "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", **MISSING}, {}),
-        "before there is anything, in check mode": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", **MISSING}, CHECK),
+        "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
+        "before there is anything, in check mode": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, CHECK),
     },
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
