@@ -119,7 +119,7 @@ def run(task: Task) -> Outcome:
     for warning in found.warnings:
         task.warn(warning)
     message = f"would wait for Application {task.params['name']}: {found.waiting_for}" if found.waiting_for else ""
-    values = {"revision": found.revision, "waited": round(deadline.elapsed, 3), "waiting_for": found.waiting_for}
+    values = {"revision": found.revision, "waited": 0.0 if task.check_mode else round(deadline.elapsed, 3), "waiting_for": found.waiting_for}
     return Outcome(changed=found.changed, message=message, values=values)
 
 
