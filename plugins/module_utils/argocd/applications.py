@@ -28,9 +28,8 @@ _KINDS = {
     "ApplicationSet": Resource(API_VERSION, "ApplicationSet", "applicationsets", True),
 }
 _MERGE = "application/merge-patch+json"
-
-
 PAUSED = "argocd.argoproj.io/skip-reconcile"
+"""While an Application has this annotation, Argo CD leaves it alone."""
 
 
 def version(item: Mapping[str, Any]) -> int:

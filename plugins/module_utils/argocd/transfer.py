@@ -17,7 +17,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
-from ansible_collections.trinode.platform.plugins.module_utils.kube.applyset import Place, group_kind
+from ansible_collections.trinode.platform.plugins.module_utils.kube.applyset import Place
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object, key_of
@@ -144,11 +144,6 @@ def _patched(client: Client, path: str, version: str, entries: Sequence[Object],
 def managed_by(resources: Iterable[Mapping[str, Any]]) -> list[Place]:
     """The objects in an Application's status.resources."""
     return [(str(item.get("group") or ""), str(item["kind"]), str(item.get("namespace") or ""), str(item["name"])) for item in resources]
-
-
-def place_of(item: Mapping[str, Any]) -> Place:
-    key = key_of(item)
-    return (*group_kind(key.api_version, key.kind), key.namespace, key.name)
 
 
 def _applied_by(entry: Entry, manager: str) -> bool:
