@@ -43,21 +43,25 @@ def run_module(
     *,
     argument_spec: Mapping[str, Any],
     hide: Callable[[Mapping[str, Any]], Iterable[str]] | None = None,
+    show: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     **rules: Any,
 ) -> None:
     """The body of every module's main(): validate, run, report. ``rules`` are AnsibleModule's (required_if, mutually_exclusive, ...).
 
     ``hide`` finds secrets inside parameters that as a whole are none; Ansible then treats them like ``no_log`` values, and logs no parameters.
+    ``show`` gives the parameters as they may be printed, where what is secret in them is too much to be found again in every result.
     """
     module = AnsibleModule(argument_spec=dict(argument_spec), supports_check_mode=True, no_log=hide is not None, **rules)
     if hide is not None:
         module.no_log_values.update(hide(module.params))
+    # What ansible-core prints of a call with -vvv; newer ones drop it elsewhere.
+    invocation = {"invocation": {"module_args": show(module.params)}} if show else {}
     task = Task(params=module.params, check_mode=module.check_mode, diff_mode=module._diff, warn=module.warn)
     try:
         outcome = run(task)
     except PlatformError as error:
-        module.fail_json(msg=str(error), **error.details)
-    result: dict[str, Any] = {**outcome.values, "changed": outcome.changed}
+        module.fail_json(msg=str(error), **error.details, **invocation)
+    result: dict[str, Any] = {**outcome.values, **invocation, "changed": outcome.changed}
     if outcome.message:
         result["msg"] = outcome.message
     if outcome.diff and task.diff_mode:

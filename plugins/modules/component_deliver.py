@@ -114,7 +114,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.component import 
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import Definition
 from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
-from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
+from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values, shown_params
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
@@ -182,7 +182,13 @@ def _result(task: Task, definition: Definition, found: contents.Contents | None)
 
 
 def main() -> None:
-    run_module(run, argument_spec=ARGUMENT_SPEC, required_if=[("state", "present", ("path",))], hide=lambda params: hidden_values(params["definition"]))
+    run_module(
+        run,
+        argument_spec=ARGUMENT_SPEC,
+        required_if=[("state", "present", ("path",))],
+        hide=lambda params: hidden_values(params["definition"]),
+        show=shown_params,
+    )
 
 
 if __name__ == "__main__":

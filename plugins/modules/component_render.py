@@ -215,7 +215,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.component import 
 from ansible_collections.trinode.platform.plugins.module_utils.component.assemble import Gateway
 from ansible_collections.trinode.platform.plugins.module_utils.component.render import Rendered, Request, render
 from ansible_collections.trinode.platform.plugins.module_utils.component.sealed import CONTROLLER
-from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
+from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values, shown_params
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Object, key_of, reference
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
@@ -312,7 +312,7 @@ def _outline(definition: dict[str, Any], found: Rendered) -> dict[str, Any]:
 
 
 def main() -> None:
-    run_module(run, argument_spec=ARGUMENT_SPEC, hide=lambda params: hidden_values(params["definition"]))
+    run_module(run, argument_spec=ARGUMENT_SPEC, hide=lambda params: hidden_values(params["definition"]), show=shown_params)
 
 
 if __name__ == "__main__":

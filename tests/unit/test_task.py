@@ -67,6 +67,16 @@ def test_hidden_parts_of_parameters_are_masked(result: Callable[..., dict[str, A
     assert "hunter2" not in json.dumps(got)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_parameters_are_printed_as_they_may_be_shown(result: Callable[..., dict[str, Any]], fails: bool) -> None:
+    def body(task: Task) -> Outcome:
+        if fails:
+            raise PlatformError("it broke")
+        return Outcome()
+
+    assert "a text" not in json.dumps(result(body, {"name": "a text"}, show=lambda params: {**params, "name": "<hidden>"}))
+
+
 def test_rules_are_ansibles(result: Callable[..., dict[str, Any]]) -> None:
     got = result(lambda task: Outcome(), {"name": "x"}, required_together=[("name", "password")])
     assert "parameters are required together: name, password" in got["msg"]

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.trinode.platform.plugins.module_utils.kube.diff import HIDDEN
+
 # Keys that hold a secret itself, and not the name of one or of a key in one.
 _SECRET_KEY = re.compile(r"(?:password|passwd|token|private_?key|secret_?access_?key|client_?secret|api_?key)$", re.IGNORECASE)
 _SHORTEST = 6
@@ -30,6 +32,25 @@ def hidden_values(definition: Any) -> list[str]:
         encoded = list(_under_secret_keys(item.get("data")))
         found += [*_under_secret_keys(item.get("stringData")), *encoded, *(_decoded(text) for text in encoded)]
     return [text for text in found if len(text) >= _SHORTEST]
+
+
+def shown_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A module's parameters with the contents of all Secrets in its ``definition`` left out, whatever their keys are named."""
+    definition = params.get("definition")
+    if not isinstance(definition, Mapping) or "resources" not in definition:
+        return dict(params)
+    resources = definition["resources"]
+    if isinstance(resources, str):
+        shown: Any = HIDDEN if "Secret" in resources else resources
+    else:
+        shown = [_without_contents(item) for item in resources] if isinstance(resources, list) else resources
+    return {**params, "definition": {**definition, "resources": shown}}
+
+
+def _without_contents(item: Any) -> Any:
+    if not isinstance(item, Mapping) or item.get("kind") != "Secret":
+        return item
+    return {key: HIDDEN if key in ("data", "stringData") else value for key, value in item.items()}
 
 
 def _under_secret_keys(value: Any, *, secret: bool = False) -> Iterator[str]:

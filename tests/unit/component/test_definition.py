@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.component import pins
 from ansible_collections.trinode.platform.plugins.module_utils.component.definition import examine, read
-from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values
+from ansible_collections.trinode.platform.plugins.module_utils.component.secrets import hidden_values, shown_params
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.helm.chart import Chart
 from ansible_collections.trinode.platform.plugins.module_utils.helm.manifest_file import ManifestFile
@@ -130,3 +130,16 @@ def test_secrets_among_values_are_hidden_and_names_of_secrets_are_not() -> None:
     as_text = "kind: Secret\nstringData: {password: correct horse}\n---\nkind: ConfigMap\ndata: {password: no secret here}\n"
     assert hidden_values({"resources": as_text}) == ["correct horse"]
     assert hidden_values({"resources": "kind: Secret\na: ["}) == hidden_values("nonsense") == []
+
+
+def test_contents_of_secrets_are_not_shown_whatever_their_keys_are() -> None:
+    secret = {"kind": "Secret", "metadata": {"name": "a"}, "data": {"file": "bm90IHNob3du"}, "stringData": {"config": "not shown"}}
+    other = {"kind": "ConfigMap", "data": {"file": "shown"}}
+    shown = shown_params({"path": "/a", "definition": {"name": "probe", "resources": [secret, other]}})
+    assert shown == {
+        "path": "/a",
+        "definition": {"name": "probe", "resources": [{**secret, "data": "<hidden>", "stringData": "<hidden>"}, other]},
+    }
+    assert shown_params({"definition": {"resources": f"# text\n{secret}"}}) == {"definition": {"resources": "<hidden>"}}
+    for plain in ({"definition": {"name": "probe"}}, {"definition": {"resources": "kind: ConfigMap"}}, {"definition": None}):
+        assert shown_params(plain) == plain
