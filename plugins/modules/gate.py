@@ -46,6 +46,11 @@ options:
         can be used while its OSDs are stopped.
     type: str
     default: ""
+  allowed_cordoned:
+    description: Names of nodes that may be cordoned. The machine that is about to be disrupted always may.
+    type: list
+    elements: str
+    default: []
   stable_for:
     description: Seconds for which everything must stay well.
     type: float
@@ -167,6 +172,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "endpoints": {"type": "list", "elements": "str", "required": True},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "planned_loss": {"type": "str", "default": ""},
+    "allowed_cordoned": {"type": "list", "elements": "str", "default": []},
     "stable_for": {"type": "float", "default": 0},
     "ceph_allowed": {"type": "list", "elements": "str", "default": []},
     "ceph_settle": {"type": "float", "default": 10},
@@ -199,7 +205,7 @@ def run(task: Task) -> Outcome:
         if "etcd" in params["checks"]:
             findings += judge_etcd(view.etcd, voters=len(params["endpoints"]), planned_loss=params["planned_loss"])
         if "nodes" in params["checks"]:
-            findings += judge_nodes(view.nodes, view.nodes_problem, expected=params["nodes"])
+            findings += judge_nodes(view.nodes, view.nodes_problem, expected=params["nodes"], allowed_cordoned=(*params["allowed_cordoned"], view.planned_loss))
         policy = CephPolicy((*ALLOWED, *params["ceph_allowed"]), params["ceph_osds"], params["ceph_without"], view.planned_loss)
         return view, findings + judge_ceph(view.ceph, view.ceph_problem, policy)
 

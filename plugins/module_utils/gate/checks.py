@@ -89,8 +89,8 @@ def _quorum(answering: Sequence[EtcdView], voters: int, planned_loss: str) -> li
     return [Finding("etcd", "cluster", f"{what}, the quorum is {quorum}", "Bring the other members back first.")]
 
 
-def judge_nodes(nodes: Sequence[NodeView], problem: str, *, expected: Sequence[str]) -> list[Finding]:
-    """Every expected node is there and Ready."""
+def judge_nodes(nodes: Sequence[NodeView], problem: str, *, expected: Sequence[str], allowed_cordoned: Sequence[str] = ()) -> list[Finding]:
+    """Every expected node is there and Ready, and takes pods unless it may be cordoned."""
     if problem:
         return [Finding("nodes", "cluster", f"the nodes cannot be read: {problem}", "Check that the Kubernetes API answers.")]
     by_name = {node.name: node for node in nodes}
@@ -99,5 +99,10 @@ def judge_nodes(nodes: Sequence[NodeView], problem: str, *, expected: Sequence[s
         Finding("nodes", node.name, f"the node is not Ready: {node.reason or 'no reason given'}", "Look at its kubelet and its CNI.")
         for node in nodes
         if not node.ready
+    ]
+    findings += [
+        Finding("nodes", node.name, "the node is cordoned, so it takes no pods", f"`kubectl uncordon {node.name}`, if nobody works on it.")
+        for node in nodes
+        if node.unschedulable and node.name not in allowed_cordoned
     ]
     return findings

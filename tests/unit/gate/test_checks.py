@@ -96,6 +96,12 @@ def test_nodes() -> None:
     assert [(finding.where, finding.problem) for finding in findings] == [("m2", "the node has not registered"), ("m1", "the node is not Ready: no CNI")]
 
 
+def test_a_cordoned_node_is_one_that_may_be() -> None:
+    cordoned = NodeView("m1", True, "", True, "v1.36.3", ADDRESSES[0])
+    assert [finding.problem for finding in judge_nodes([cordoned], "", expected=["m1"])] == ["the node is cordoned, so it takes no pods"]
+    assert judge_nodes([cordoned], "", expected=["m1"], allowed_cordoned=["m1"]) == []
+
+
 def test_a_node_object_is_read() -> None:
     item = {
         "metadata": {"name": "m1"},
