@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,13 +161,20 @@ class Lab:
         argv = [str(program), "--kubeconfig", str(self.state / "cluster" / "kubeconfig"), *arguments]
         return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    def killed_playbook(self, playbook: str, after: float) -> None:
-        """Start a playbook and end it with SIGKILL ``after`` seconds, as a lost terminal or a power cut would."""
-        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(self.inventory())]
+    def killed_playbook(self, playbook: str, after: float, *, once: Callable[[], bool] | None = None, components: Sequence[str] | None = NETWORK_ONLY) -> bool:
+        """Start a playbook and end it with SIGKILL ``after`` seconds, or as soon as ``once`` is true, as a lost terminal or a power cut would.
+
+        True when it was killed, False when it had come to its end before.
+        """
+        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(self.inventory(components))]
+        end = time.monotonic() + after
         with subprocess.Popen(
             argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
-            try:
-                process.wait(after)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
+            while process.poll() is None:
+                if time.monotonic() >= end or (once is not None and once()):
+                    process.send_signal(signal.SIGKILL)
+                    return True
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(min(0.5, max(0.0, end - time.monotonic())) if once else max(0.0, end - time.monotonic()))
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
 from pathlib import Path
 
 import gitops
@@ -19,6 +20,22 @@ def password(lab: Lab) -> str:
     """One that was made up at the first installation."""
     found = lab.kubectl("-n", "grafana", "get", "secret", "grafana-admin", "-o", "jsonpath={.data.admin-password}")
     return base64.b64decode(found).decode()
+
+
+def known(lab: Lab) -> dict[str, gitops.Application]:
+    """The Applications; none as long as there is no cluster, or no Argo CD."""
+    try:
+        return gitops.applications(lab)
+    except (subprocess.SubprocessError, ValueError):
+        return {}
+
+
+def some_exist(lab: Lab) -> bool:
+    return len(known(lab)) >= len(COMPONENTS) // 2
+
+
+def some_act(lab: Lab) -> bool:
+    return any((item["spec"].get("syncPolicy") or {}).get("automated") for item in known(lab).values())
 
 
 def test_the_repository_rebuilds_the_platform_on_other_machines(lab: Lab, tmp_path: Path) -> None:
@@ -39,6 +56,10 @@ def test_the_repository_rebuilds_the_platform_on_other_machines(lab: Lab, tmp_pa
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(tmp_path / name, path)
     gitops.git(lab, "fetch", "--quiet", str(tmp_path / "platform.git"), "+refs/heads/*:refs/heads/*")
+    # Killed in the middle of the handover, too: with some of the Applications made, and with some of them acting.
+    for moment in (some_exist, some_act):
+        assert lab.killed_playbook("site.yml", 900, once=lambda moment=moment: moment(lab), components=COMPONENTS)
+        assert moment(lab)
     again = lab.playbook("site.yml", components=COMPONENTS)
     assert again.returncode == 0, again.output
     assert gitops.unwell(lab) == {}
