@@ -27,6 +27,13 @@ options:
     type: str
     choices: [drained, cordoned, uncordoned]
     default: drained
+  reason:
+    description:
+      - Why the node is cordoned. It is written onto the node as the annotation C(trinode.platform/rolling), in the request that cordons it, so that a later run
+        knows a node that an interrupted one has left. A node that is cordoned already gets no such mark.
+      - With O(state=uncordoned), a node that somebody else has cordoned, which bears no such mark, stays cordoned.
+    type: str
+    default: ""
   simulate:
     description:
       - Touch nothing, and say which pods would have to leave, which may not be taken away unasked, and which disruption budgets would be in the way (see
@@ -138,6 +145,7 @@ remaining:
   returned: when the time is over
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -154,6 +162,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "timeout": {"type": "int", "default": 600},
     "node": {"type": "str"},
     "state": {"type": "str", "choices": ["drained", "cordoned", "uncordoned"], "default": "drained"},
+    "reason": {"type": "str", "default": ""},
     "simulate": {"type": "bool", "default": False},
     "grace_period": {"type": "int", "default": -1},
     "delete_empty_dir_data": {"type": "bool", "default": False},
@@ -171,15 +180,15 @@ def run(task: Task) -> Outcome:
         if params["simulate"]:
             return _simulate(client, params["node"], options, deadline)
         if params["state"] == "drained":
-            return _predict(client, params["node"], options, deadline) if task.check_mode else _drain(client, params["node"], options, deadline)
-        return _cordon(client, params["node"], deadline, cordoned=params["state"] == "cordoned", check=task.check_mode)
+            return _predict(client, params["node"], options, deadline) if task.check_mode else _drain(client, params, options, deadline)
+        return _cordon(client, params, deadline, check=task.check_mode)
     finally:
         client.close()
 
 
-def _drain(client: Client, node: str, options: Options, deadline: Deadline) -> Outcome:
-    done = drain.drain(client, node, options, deadline)
-    return _drained(node, cordoned=done.cordoned, evicted=done.evicted, left=done.left)
+def _drain(client: Client, params: Mapping[str, Any], options: Options, deadline: Deadline) -> Outcome:
+    done = drain.drain(client, params["node"], options, deadline, params["reason"])
+    return _drained(params["node"], cordoned=done.cordoned, evicted=done.evicted, left=done.left)
 
 
 def _predict(client: Client, node: str, options: Options, deadline: Deadline) -> Outcome:
@@ -218,14 +227,20 @@ def _listed(blockers: list[Blocker]) -> list[dict[str, Any]]:
     return [{**asdict(blocker), "pods": list(blocker.pods)} for blocker in blockers]
 
 
-def _cordon(client: Client, node: str, deadline: Deadline, *, cordoned: bool, check: bool) -> Outcome:
-    before = drain.is_cordoned(drain.read_node(client, node, deadline))
-    if before == cordoned:
-        return Outcome(message=f"{node} is {'cordoned' if cordoned else 'not cordoned'}", values={"evicted": [], "left": {}})
+def _cordon(client: Client, params: Mapping[str, Any], deadline: Deadline, *, check: bool) -> Outcome:
+    node, cordoned = params["node"], params["state"] == "cordoned"
+    found = drain.read_node(client, node, deadline)
+    before, mark = drain.is_cordoned(found), drain.mark_of(found)
+    nothing: dict[str, Any] = {"evicted": [], "left": {}}
+    if before and not cordoned and params["reason"] and not mark:
+        return Outcome(message=f"{node} was cordoned by somebody else, and stays so", values=nothing)
+    # A mark that outlived its cordon (somebody took that back by hand) would claim the next one, whoever makes it.
+    if before == cordoned and (cordoned or not mark):
+        return Outcome(message=f"{node} is {'cordoned' if cordoned else 'not cordoned'}", values=nothing)
     if not check:
-        drain.set_cordon(client, node, deadline, cordoned=cordoned)
+        drain.set_cordon(client, node, deadline, cordoned=cordoned, reason=params["reason"])
     message = f"{node}: {'cordoned' if cordoned else 'uncordoned'}"
-    return Outcome(changed=True, message=message, diff=_difference(node, before=before, after=cordoned), values={"evicted": [], "left": {}})
+    return Outcome(changed=True, message=message, diff=_difference(node, before=before, after=cordoned), values=nothing)
 
 
 def _difference(node: str, *, before: bool, after: bool) -> dict[str, str]:

@@ -68,6 +68,8 @@ PUBLISHED = {
 }
 CHECK = {"check_mode": True, "diff": True}
 LAYOUT = [{"name": name, "osd_disks": [{"by_id": f"ata-DISK_{name}"}]} for name in ("m1", "m2", "m3")]
+NEW_DISK = {"machine": "m1", "use": "osd", "contents": "empty", "serial": "S1", "path": "/dev/sdb", "link": "/dev/disk/by-id/ata-S1", "size": 10737418240}
+LOOK = {"machines": [{"name": "m1", "address": "192.0.2.11"}], "disks": [NEW_DISK], "image": "ceph"}
 CEPH_CLUSTER = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "spec": {"storage": {"nodes": [{"name": "m4"}]}}}
 
 APPLICATION = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "x", "namespace": "argocd"}, "spec": {}}
@@ -89,6 +91,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             CHECK,
         ),
         "no objects": ({"kubeconfig": "/nonexistent/kubeconfig", "applications": [{"kind": "x"}], "root": {}, "tree": "{directory}"}, {}),
+    },
+    "ceph_disk_look": {
+        "no disk to look at": ({"kubeconfig": "/nonexistent/kubeconfig", "machines": [], "disks": [], "image": "ceph"}, {}),
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", **LOOK}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", **LOOK}, CHECK),
     },
     "ceph_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),
@@ -200,6 +207,13 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     },
     "preflight": {
         "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
+    },
+    "rolling_plan": {
+        "no kubeconfig": ({"machines": [{"name": "m1", "address": NOWHERE}], "kubeconfig": "/nonexistent/kubeconfig", "talosconfig": "/nonexistent"}, {}),
+        "an image without a version": (
+            {"machines": [{"name": "m1", "address": NOWHERE, "image": "x:latest"}], "kubeconfig": "/nonexistent", "talosconfig": "/nonexistent"},
+            CHECK,
+        ),
     },
     "sealed_secret": {
         "no keys": ({"path": "{directory}/{way}/s.yaml", "keys_file": "/nonexistent", "name": "n", "namespace": "n", "values": {"a": "hunter2hunter2"}}, {}),

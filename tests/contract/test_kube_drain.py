@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
+from ansible_collections.trinode.platform.plugins.module_utils.kube import drain as drain_utils
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_drain
@@ -127,6 +128,30 @@ def test_cordoned_and_uncordoned(kubeconfig: Path, site: Site) -> None:
         assert outcome.diff["after"] == f"cordoned: {str(cordoned).lower()}\n"  # type: ignore[index,call-overload]
         assert site.cordoned is cordoned
         assert not drain(kubeconfig, site, state=state).changed
+
+
+def test_the_mark_says_who_cordoned(kubeconfig: Path, site: Site) -> None:
+    def mark() -> str:
+        return drain_utils.mark_of(site.client.get(f"/api/v1/nodes/{site.node}"))
+
+    assert drain(kubeconfig, site, reason="upgrade_talos v1.13.9").changed
+    assert (site.cordoned, mark()) == (True, "upgrade_talos v1.13.9")
+    assert not drain(kubeconfig, site, reason="something else").changed
+    assert mark() == "upgrade_talos v1.13.9"
+    assert drain(kubeconfig, site, state="uncordoned", reason="upgrade_talos v1.13.9").changed
+    assert (site.cordoned, mark()) == (False, "")
+    # Somebody else's cordon bears no mark, gets none, and stays.
+    assert drain(kubeconfig, site, state="cordoned").changed
+    assert not drain(kubeconfig, site, reason="upgrade_talos v1.13.9").changed
+    left = drain(kubeconfig, site, state="uncordoned", reason="upgrade_talos v1.13.9")
+    assert (left.changed, site.cordoned, mark()) == (False, True, "")
+    assert "somebody else" in left.message
+    # A mark whose cordon was taken back by hand goes with the next call.
+    assert drain(kubeconfig, site, state="uncordoned").changed
+    drain(kubeconfig, site, state="cordoned", reason="x")
+    site.client.request("PATCH", f"/api/v1/nodes/{site.node}", {"spec": {"unschedulable": None}}, content_type=MERGE)
+    assert drain(kubeconfig, site, state="uncordoned", reason="x").changed
+    assert mark() == ""
 
 
 def test_nothing_is_touched_where_something_would_be_lost(kubeconfig: Path, site: Site) -> None:

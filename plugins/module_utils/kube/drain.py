@@ -28,6 +28,8 @@ _PARALLEL = 8
 # A refused eviction is tried again when a budget changes, and after this long in any case.
 _AGAIN_SECONDS = 5.0
 _SHOWN = 10
+MARK = "trinode.platform/rolling"
+"""The annotation of a node that was cordoned for a reason of ours; its value says for which. Who finds it knows that the node is half done, and by whom."""
 
 
 @dataclass
@@ -56,9 +58,16 @@ def is_cordoned(node: Json) -> bool:
     return bool((node.get("spec") or {}).get("unschedulable"))
 
 
-def set_cordon(client: Client, name: str, deadline: Deadline, *, cordoned: bool) -> None:
-    """Take no new pods, or take them again."""
-    body = {"spec": {"unschedulable": True if cordoned else None}}
+def mark_of(node: Json) -> str:
+    """Why we cordoned the node; empty where we did not."""
+    return str(((node.get("metadata") or {}).get("annotations") or {}).get(MARK) or "")
+
+
+def set_cordon(client: Client, name: str, deadline: Deadline, *, cordoned: bool, reason: str = "") -> None:
+    """Take no new pods, and bear the reason as a mark where there is one; or take them again, without a mark. Both in one request."""
+    body: Json = {"spec": {"unschedulable": True if cordoned else None}}
+    if reason or not cordoned:
+        body["metadata"] = {"annotations": {MARK: reason if cordoned else None}}
     progress(f"{'cordoning' if cordoned else 'uncordoning'} {name}")
 
     def patch() -> Json:
@@ -79,8 +88,8 @@ def simulate(client: Client, names: Sequence[str], options: drain_plan.Options, 
     return found
 
 
-def drain(client: Client, name: str, options: drain_plan.Options, deadline: Deadline) -> Drained:
-    """Cordon the node, evict its pods, and return when they are gone. A drained node is left as it is.
+def drain(client: Client, name: str, options: drain_plan.Options, deadline: Deadline, reason: str = "") -> Drained:
+    """Cordon the node, evict its pods, and return when they are gone. A drained node is left as it is, and so is the mark of one that was cordoned before.
 
     Raises RefusedError before anything is touched where a pod would lose what cannot be brought back; PlatformError or DeadlineExceeded where pods remain:
     the node stays cordoned then.
@@ -90,7 +99,7 @@ def drain(client: Client, name: str, options: drain_plan.Options, deadline: Dead
     drain_plan.plan(pods, options).check(name)
     result = Drained(cordoned=not is_cordoned(node))
     if result.cordoned:
-        set_cordon(client, name, deadline, cordoned=True)
+        set_cordon(client, name, deadline, cordoned=True, reason=reason)
     _Eviction(client, name, options, deadline, result).run()
     return result
 
