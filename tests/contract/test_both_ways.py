@@ -51,6 +51,13 @@ RENDERING = {
     "kubernetes_version": "v1.36.3",
     "run_directory": "{directory}/{way}",
 }
+SNAPSHOT = {
+    "cluster_name": "lab",
+    "endpoints": [NOWHERE],
+    "vault_password": "hunter2hunter2",
+    "directory": "{directory}/{way}/backups",
+    "talosconfig": "/nonexistent",
+}
 CREDENTIALS = {
     "secrets_file": "{directory}/{way}/none.yaml",
     "vault_password": "hunter2hunter2",
@@ -246,9 +253,27 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "talos_etcd_info": {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent"}, {}),
     },
+    "talos_etcd_member": {
+        "no id": ({"endpoints": [NOWHERE], "hostname": "m3", "state": "absent", "talosconfig": "/nonexistent"}, {}),
+        "no talosconfig": ({"endpoints": [NOWHERE], "hostname": "m3", "state": "left", "talosconfig": "/nonexistent"}, CHECK),
+        "wrong choice": ({"endpoints": [NOWHERE], "hostname": "m3", "state": "gone", "talosconfig": "/nonexistent"}, {}),
+    },
     "talos_etcd_probe": {
         "no talosconfig": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, {}),
         "before there is anything, in check mode": ({"endpoints": [NOWHERE], "talosconfig": "/nonexistent", "timeout": 2, **MISSING}, CHECK),
+    },
+    "talos_etcd_restore": {
+        "not confirmed": ({**SNAPSHOT, "confirm": "other", "backup": "latest", "address": NOWHERE}, {}),
+        "no password": ({**SNAPSHOT, "vault_password": "", "confirm": "lab", "backup": "latest", "address": NOWHERE}, {}),
+        "no talosconfig": ({**SNAPSHOT, "confirm": "lab", "backup": "latest", "address": NOWHERE}, CHECK),
+    },
+    "talos_etcd_snapshot": {
+        "everything is wrong": (
+            {**SNAPSHOT, "vault_password": "", "keep": -1, "bucket": "http://s3.example.com/b", "access_key": "hunter2hunter2"},
+            {},
+        ),
+        "no talosconfig": (SNAPSHOT, {}),
+        "no talosconfig, in check mode": (SNAPSHOT, CHECK),
     },
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),

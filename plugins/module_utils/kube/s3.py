@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode
@@ -25,20 +26,34 @@ class Keys:
         return f"Keys({self.access!r})"
 
 
-def presigned(method: str, host: str, path: str, keys: Keys, now: datetime, *, seconds: int, region: str = "us-east-1") -> list[tuple[str, str]]:
+def presigned(
+    method: str,
+    host: str,
+    path: str,
+    keys: Keys,
+    now: datetime,
+    *,
+    seconds: int,
+    region: str = "us-east-1",
+    parameters: Sequence[tuple[str, str]] = (),
+) -> list[tuple[str, str]]:
     """The query that lets a request through for ``seconds`` from ``now`` (UTC).
 
     ``host`` is the Host header as the store gets it, with the port where it is not the scheme's own; ``path`` begins with "/", not encoded yet.
+    ``parameters`` are the request's own, such as ``prefix`` of a list.
     """
     time = now.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{time[:8]}/{region}/s3/aws4_request"
-    query = [
-        ("X-Amz-Algorithm", _ALGORITHM),
-        ("X-Amz-Credential", f"{keys.access}/{scope}"),
-        ("X-Amz-Date", time),
-        ("X-Amz-Expires", str(seconds)),
-        ("X-Amz-SignedHeaders", "host"),
-    ]
+    query = sorted(
+        [
+            ("X-Amz-Algorithm", _ALGORITHM),
+            ("X-Amz-Credential", f"{keys.access}/{scope}"),
+            ("X-Amz-Date", time),
+            ("X-Amz-Expires", str(seconds)),
+            ("X-Amz-SignedHeaders", "host"),
+            *parameters,
+        ]
+    )
     canonical = "\n".join((method, quote(path, safe="/~"), urlencode(query, quote_via=quote, safe="~"), f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"))
     text = "\n".join((_ALGORITHM, time, scope, hashlib.sha256(canonical.encode()).hexdigest()))
     key = f"AWS4{keys.secret}".encode()

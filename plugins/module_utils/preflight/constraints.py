@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import query
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_snapshot_bucket import check_url as check_bucket_url
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -52,6 +53,16 @@ def rfc1123_label(value: str) -> Problem | None:
     cleaned = re.sub(r"[^a-z0-9-]+", "-", first.lower()).strip("-")[:63].rstrip("-")
     example = f", such as {cleaned!r}" if cleaned else ""
     return Problem(f"{value!r} is not a name by RFC 1123", f"Use lower-case letters, digits and hyphens, at most 63, a letter or digit at both ends{example}.")
+
+
+def bucket_url(value: str) -> Problem | None:
+    """A bucket of an S3 store: https, a host, a bucket, a prefix if there is one."""
+    what, _dot, hint = check_bucket_url(value).partition(". ")
+    return Problem(what, hint) if what else None
+
+
+def not_negative(value: int) -> Problem | None:
+    return Problem(f"{value} is less than 0", "Give a number, or 0 for all.") if value < 0 else None
 
 
 def ip_address(value: str) -> Problem | None:

@@ -44,17 +44,17 @@ def bootstrap(first: Machine, endpoints: Sequence[Machine], *, check_mode: bool,
     done = _bootstrap_once(first, endpoints, check_mode, deadline)
     if check_mode:
         return Bootstrapped(done, None if done else summarize(_look(endpoints, deadline)))
-    return Bootstrapped(done, _await_voters(endpoints, deadline))
+    return Bootstrapped(done, await_voters(endpoints, deadline))
 
 
 def _bootstrap_once(first: Machine, endpoints: Sequence[Machine], check_mode: bool, deadline: Deadline) -> bool:
     limit = deadline.at_most(CHECK_SECONDS) if check_mode else deadline
     while True:
-        places = _places(endpoints, limit)
-        decision = decide(first.address, places)
+        found = places(endpoints, limit)
+        decision = decide(first.address, found)
         if decision.bootstrapped:
             return False
-        if check_mode and (decision.ready or all(place.trust in (machine_tls.MAINTENANCE, machine_tls.OURS) for place in places)):
+        if check_mode and (decision.ready or all(place.trust in (machine_tls.MAINTENANCE, machine_tls.OURS) for place in found)):
             return True
         problem = decision.obstacle
         if decision.ready:
@@ -86,12 +86,12 @@ def any_data(endpoints: Sequence[Machine], *, deadline: Deadline) -> bool:
 def await_ready(first: Machine, endpoints: Sequence[Machine], *, deadline: Deadline) -> list[Machine]:
     """Until etcd could be bootstrapped: then the control planes that run with their configuration. None when it was bootstrapped before."""
     while True:
-        places = _places(endpoints, deadline)
-        decision = decide(first.address, places)
+        found = places(endpoints, deadline)
+        decision = decide(first.address, found)
         if decision.bootstrapped:
             return []
         if decision.ready:
-            return [machine for machine, place in zip(endpoints, places, strict=True) if place.trust == machine_tls.OURS]
+            return [machine for machine, place in zip(endpoints, found, strict=True) if place.trust == machine_tls.OURS]
         _go_on(first, decision, decision.obstacle, deadline)
 
 
@@ -105,7 +105,8 @@ def _go_on(first: Machine, decision: Decision, problem: str, limit: Deadline) ->
     limit.pause(LOOK_SECONDS)
 
 
-def _places(endpoints: Sequence[Machine], deadline: Deadline) -> list[Place]:
+def places(endpoints: Sequence[Machine], deadline: Deadline) -> list[Place]:
+    """Where etcd may have data: all control planes, asked at once."""
     with ThreadPoolExecutor(max_workers=len(endpoints)) as pool:
         return list(pool.map(lambda machine: _place(machine, deadline), endpoints))
 
@@ -129,7 +130,7 @@ def _look(endpoints: Sequence[Machine], deadline: Deadline) -> list[etcd.EtcdVie
     return etcd.observe_all([machine.client() for machine in endpoints], deadline=deadline)
 
 
-def _await_voters(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSummary:
+def await_voters(endpoints: Sequence[Machine], deadline: Deadline) -> EtcdSummary:
     """Until every control plane is a healthy voter. There is no one resource to watch: each member answers for itself."""
     waited = Deadline(deadline.remaining)
     said, look_at, final_pulls = "", PATIENCE_SECONDS, 0
