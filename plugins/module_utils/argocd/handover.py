@@ -81,6 +81,16 @@ def compared(item: Json) -> Readiness:
     return READY if state in ("Synced", "OutOfSync") else progressing("Argo CD has not compared it yet")
 
 
+def arrived(item: Json | None, root: str) -> Readiness:
+    """Whether an Application is as it is to be at the end: Synced and Healthy, the one named ``root`` Synced.
+
+    Its health is that of the worst that it has made, so a component that has failed would hold up the others; each is judged for itself.
+    """
+    if item is not None and item["metadata"]["name"] == root:
+        return status.synced(item, status.any_revision)
+    return arrival.judge(item, status.any_revision)
+
+
 def execute(access: Applications, wanted: Wanted, *, check: bool = False, silence: float = SILENCE_SECONDS) -> Handed:
     """Hand over what has not been. Raises PlatformError with the differences where Argo CD would change something; its automation then stays off."""
     return _Handover(access, wanted, check=check, silence=silence).run()
@@ -93,6 +103,7 @@ class _Handover:
         self._check = check
         self._silence = silence
         self._by_name = {item["metadata"]["name"]: item for item in wanted.applications}
+        self._root = str(wanted.root["metadata"]["name"])
         self._served: Resources | None = None
 
     def run(self) -> Handed:
@@ -218,10 +229,10 @@ class _Handover:
 
     def _await_all(self) -> None:
         live = self._access.all()
-        names = [*self._by_name, self._wanted.root["metadata"]["name"]]
-        if all(arrival.judge(live.get(name), status.any_revision).ready for name in names):
+        names = [*self._by_name, self._root]
+        if all(arrived(live.get(name), self._root).ready for name in names):
             return
-        self._pursue(names, lambda item: arrival.judge(item, status.any_revision), "Synced and Healthy")
+        self._pursue(names, lambda item: arrived(item, self._root), "Synced and Healthy")
 
     def _pursue(self, names: Sequence[str], judged: arrival.Judge, aim: str) -> None:
         goals = [arrival.goal_of(self._access, name, judged, alone=False) for name in names]

@@ -54,6 +54,14 @@ def test_compared(status: dict[str, Any], annotations: dict[str, str], expected:
     assert handover.compared({"metadata": {"annotations": annotations}, "status": status}).state == expected
 
 
+@pytest.mark.parametrize(("name", "expected"), [("cert-manager", "progressing"), ("platform", "ready")])
+def test_a_component_that_is_not_well_holds_up_itself_alone(name: str, expected: str) -> None:
+    item = {"metadata": {"name": name}, "status": {"sync": {"status": "Synced"}, "health": {"status": "Progressing"}}}
+    assert handover.arrived(item, "platform").state == expected
+    assert handover.arrived({**item, "status": {"sync": {"status": "OutOfSync"}}}, "platform").state != "ready"
+    assert handover.arrived(None, "platform").state == "progressing"
+
+
 def test_the_component_of_an_application() -> None:
     assert adoption.component_of(WANTED) == "cert_manager"
     assert adoption.component_of({"metadata": {"name": "cert-manager"}}) == "cert_manager"
