@@ -95,6 +95,8 @@ def cluster(hyper: Path, directory: Path, count: int = 1) -> Iterator[Cluster]:
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-cluster-ip-range=10.96.0.0/16",
                 "--authorization-mode=RBAC",
+                # As Talos has it; Rook and the look at disks need it.
+                "--allow-privileged=true",
             ]
             started.processes.append(stack.enter_context(_process(server, directory / f"kube-apiserver-{address}.log")))
         for address, url, process in zip(addresses, urls, started.processes, strict=True):

@@ -70,7 +70,7 @@ def run(client: Client, probe: Probe, deadline: Deadline) -> None:
 
     Raises RefusedError where an object is there that no probe made, DeadlineExceeded or PlatformError for what did not come.
     """
-    with _objects(client, probe, deadline):
+    with present(client, probe, deadline):
         steps: list[Callable[[], Any]] = [partial(service_proxy.await_answer, client, answer, deadline) for answer in probe.http]
         if probe.until:
             steps.append(lambda: await_conditions(client, probe.until, deadline))
@@ -105,7 +105,7 @@ def _at_once(steps: Sequence[Callable[[], Any]]) -> None:
 
 
 @contextmanager
-def _objects(client: Client, probe: Probe, deadline: Deadline) -> Iterator[None]:
+def present(client: Client, probe: Probe, deadline: Deadline) -> Iterator[None]:
     """The probe's objects are there and ready inside, and gone afterwards."""
     if not probe.objects:
         yield

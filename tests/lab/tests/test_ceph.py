@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import ceph
 import pytest
 from driver import Lab, PlaybookRun
+from sparse import fingerprint, zero
 
 pytestmark = pytest.mark.lab
 
@@ -154,3 +156,47 @@ def test_a_disk_that_works_is_not_taken_for_failed(storage: Storage) -> None:
     assert run.returncode != 0
     assert "is up, so its disk has not failed" in run.output
     assert ceph.healthy(storage.lab)
+
+
+def looks(storage: Storage) -> str:
+    """What is left of the pods that look at disks."""
+    return storage.lab.kubectl("-n", "rook-ceph", "get", "jobs,pods", "-l", "app.kubernetes.io/name=trinode-disk-look", "-o", "name")
+
+
+def with_old_contents(storage: Storage, machine: str, disk: str, kind: str, zeroed: int) -> Path:
+    """A new disk with somebody's data, of which the first bytes were zeroed since, so that Talos finds nothing on it."""
+    storage.lab.command("disk", "add", machine, disk, "--size", "12")
+    storage.lab.command("fault", "foreign", machine, disk, kind)
+    path = storage.lab.state / "machines" / machine / "disks" / disk
+    zero(path, 0, zeroed)
+    storage.disks[machine].append(disk)
+    return path
+
+
+def test_a_disk_with_what_talos_does_not_see_is_refused_then_wiped_as_permitted_and_used(storage: Storage) -> None:
+    """Labels of BlueStore at 1 GiB and 10 GiB, the first GiB zeroed; and a superblock of software RAID."""
+    labels, raid = with_old_contents(storage, "m3", "OLD1", "bluestore", 1 << 30), with_old_contents(storage, "m1", "OLD2", "raid", 4096)
+    before = [fingerprint(path) for path in (labels, raid)]
+    for options in ("--check", ""):
+        run = storage.play("osd_add", options)
+        assert run.returncode != 0, run.output
+        output = " ".join(run.output.split())
+        assert f"serial {storage.serial('m3', 'OLD1')}" in output, output
+        assert "it holds labels of BlueStore at 1 GiB, 10 GiB, of osd.3 of the Ceph cluster " in output, output
+        assert "it holds a superblock 1.2 of a software RAID «other:home» at 4 KiB" in output, output
+        assert f"permit to wipe it with machine_wipe_disks: [{storage.serial('m1', 'OLD2')}] for m1" in output, output
+        assert [fingerprint(path) for path in (labels, raid)] == before, "not a byte was written"
+        assert looks(storage) == ""
+    storage.disks["m1"].remove("OLD2")
+    permitted = {"machine_wipe_disks": f"{{{{ ['{storage.serial('m3', 'OLD1')}'] if inventory_hostname == 'm3' else [] }}}}"}
+    with ceph.writing(storage.lab) as report:
+        run = storage.play("osd_add", **permitted)
+        assert run.returncode == 0, run.output
+    sound(report)
+    wiped = [event["serial"] for event in storage.lab.timeline() if event["event"] == "disk-wiped"]
+    assert wiped[-1] == storage.serial("m3", "OLD1")
+    assert storage.osd_on("m3", "OLD1") is not None
+    assert fingerprint(raid) == before[1]
+    again = storage.play("osd_add", **permitted)
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
+    assert looks(storage) == ""

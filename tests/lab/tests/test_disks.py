@@ -8,7 +8,6 @@ Software RAID that is not running is the one content of these that Talos does no
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import yaml
 from driver import INVENTORY, Lab
 from machines import Machines, wait_for
+from sparse import fingerprint
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.disks.ask import ask
@@ -103,29 +103,6 @@ class Disks:
         return [event for event in self.lab.timeline() if event["event"] in WRITES and event.get("changes")]
 
 
-def fingerprint(path: Path) -> str:
-    """Of a sparse file: its size, and each piece that was written, with its place. Holes are skipped, so tens of GiB take no time."""
-    digest = hashlib.sha256(str(path.stat().st_size).encode())
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        end = 0
-        while (start := _data(handle, end)) is not None:
-            end = os.lseek(handle, start, os.SEEK_HOLE)
-            digest.update(f"{start}-{end}".encode())
-            for offset in range(start, end, 1 << 20):
-                digest.update(os.pread(handle, min(1 << 20, end - offset), offset))
-    finally:
-        os.close(handle)
-    return digest.hexdigest()
-
-
-def _data(handle: int, offset: int) -> int | None:
-    try:
-        return os.lseek(handle, offset, os.SEEK_DATA)
-    except OSError:
-        return None
-
-
 def piece(path: Path, offset: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
@@ -193,7 +170,7 @@ def test_other_foreign_contents_are_refused(disks: Disks) -> None:
 
 
 def test_software_raid_that_does_not_run_is_not_seen(disks: Disks) -> None:
-    """A limit of Talos that the documentation tells: go-blockdevice knows no software RAID. Rook's own look at the disk refuses it later."""
+    """A limit of Talos: go-blockdevice knows no software RAID. ceph_disk_look sees it (tests/lab/tests/test_ceph.py), before Ceph is given the disk."""
     disks.foreign(HDD1="raid")
     judgement = disks.judge(m1={"osd_disks": [{"serial": disks.serial("HDD1")}]})
     assert [(entry.contents, entry.findings) for entry in judgement.disks if entry.use == "osd"] == [("empty", [])]

@@ -64,6 +64,7 @@ def manufacture(settings: Settings, machine: Machine) -> None:
         disk = _make(settings, machine, name, kind, size)
         disks.append({"name": _free_name(disk["transport"], disks), **disk})
     _write(description(machine), disks)
+    _link(machine, disks)
 
 
 def add(settings: Settings, machine: Machine, name: str, *, kind: str, size: int | None, twin_of: str | None) -> Disk:
@@ -148,6 +149,19 @@ def power_on(settings: Settings, machine: Machine) -> None:
                 Timeline(settings.timeline).record("disks-swapped", machine=machine.name, changes=True, disks=now)
         disks.sort(key=lambda disk: str(disk["name"]))
         _swaps(machine).unlink()
+
+
+def _link(machine: Machine, disks: list[Disk]) -> None:
+    """The disks' names that stay, as udev has them: ``disk/by-id`` of the machine's directory, which pods see as they see /dev elsewhere."""
+    directory = machine.directory / "disk" / "by-id"
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = {link: Path("../../disks") / Path(disk["path"]).name for disk in disks for link in disk["by_id"]}
+    for link in directory.iterdir():
+        if link.name not in wanted:
+            link.unlink()
+    for name, target in wanted.items():
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(target)
 
 
 def find(machine: Machine, name: str, disks: list[Disk] | None = None) -> Disk:
@@ -267,6 +281,7 @@ def _changing(machine: Machine) -> Iterator[tuple[list[Disk], list[Disk]]]:
         yield disks, absent
         _write(_absent(machine), absent)
         _write(description(machine), disks)
+        _link(machine, disks)
 
 
 def _note(settings: Settings, machine: Machine, event: str, disk: Disk, **fields: object) -> None:

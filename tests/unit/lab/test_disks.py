@@ -95,3 +95,14 @@ def test_a_twin_is_pulled_without_the_disk(settings: Settings, machine: Machine)
     with Path(first["path"]).open("r+b") as file:
         file.write(b"still writable")
     assert names(machine)["sdb"] == "OSD1"
+
+
+def test_names_that_stay_lead_to_the_files(settings: Settings, machine: Machine) -> None:
+    directory = machine.directory / "disk" / "by-id"
+    names = {name for disk in disks.present(machine) for name in disk["by_id"]}
+    assert {link.name for link in directory.iterdir()} == names
+    assert (directory / "ata-TRINODE_LAB_DISK_LAB-M1-OSD1").resolve() == (machine.directory / "disks" / "OSD1").resolve()
+    disks.add(settings, machine, "OSD3", kind="ssd", size=None, twin_of=None)
+    disks.remove(settings, machine, "OSD1")
+    assert (directory / "ata-TRINODE_LAB_DISK_LAB-M1-OSD3").exists()
+    assert not (directory / "ata-TRINODE_LAB_DISK_LAB-M1-OSD1").is_symlink()
