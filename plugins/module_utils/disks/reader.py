@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.disks.look import Bytes
 from ansible_collections.trinode.platform.plugins.module_utils.disks.signatures import BLOCK
-from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed
+from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded
 from ansible_collections.trinode.platform.plugins.module_utils.kube import api_errors, probe
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
@@ -112,7 +112,11 @@ def _printed(client: Client, namespace: str, name: str, deadline: Deadline) -> s
     done = [pod["metadata"]["name"] for pod in pods if (pod.get("status") or {}).get("phase") == "Succeeded"]
     if not done:
         raise ConnectionFailed("its pod is gone before it could be read what it printed", where=where, hint="Run again.")
-    return retried(partial(_log, client, namespace, done[0], deadline), deadline, where)
+    try:
+        return retried(partial(_log, client, namespace, done[0], deadline), deadline, where)
+    except DeadlineExceeded as error:
+        hint = "A kubelet gives that once its certificate is approved, which the component kubelet_csr_approver does."
+        raise DeadlineExceeded(f"what its pod printed cannot be read: {error.what}", where=where, hint=hint) from error
 
 
 def _log(client: Client, namespace: str, pod: str, deadline: Deadline) -> str:

@@ -19,10 +19,13 @@ from disk_samples import disk
 from trinode_lab import foreign
 from trinode_lab import signatures as writers
 
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.disks import reader, signatures
 from ansible_collections.trinode.platform.plugins.module_utils.disks.choose import facts
 from ansible_collections.trinode.platform.plugins.module_utils.disks.look import Bytes, Candidate, Cluster, Seen, candidates, judge
 from ansible_collections.trinode.platform.plugins.module_utils.disks.signatures import Label, Raid, described
+from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded
+from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 
 GIB = 1 << 30
 SIZE = 12 * GIB
@@ -335,3 +338,39 @@ def test_a_job_s_name_fits_into_a_label(node: str) -> None:
     name = reader.job(node, {}, image="i", directory="/dev", seconds=1)["metadata"]["name"]
     assert len(name) <= 63
     assert "." not in name
+
+
+class Pods:
+    """A Job's pods, as an API server lists them."""
+
+    def __init__(self, *phases: str) -> None:
+        self.phases = phases
+
+    def get(self, path: str, **_options: Any) -> dict[str, Any]:
+        assert path == "/apis/batch/v1/namespaces/rook-ceph/jobs/trinode-disk-look-m1"
+        return {"metadata": {"uid": "the-job"}}
+
+    def list(self, path: str, params: dict[str, str], **_options: Any) -> Any:
+        assert (path, params) == ("/api/v1/namespaces/rook-ceph/pods", {"labelSelector": "batch.kubernetes.io/controller-uid=the-job"})
+        return [{"metadata": {"name": f"pod-{number}"}, "status": {"phase": phase}} for number, phase in enumerate(self.phases)], ""
+
+
+def test_a_kubelet_that_does_not_show_what_pods_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def refuse(_client: Any, _namespace: str, pod: str, _deadline: Deadline) -> str:
+        asked.append(pod)
+        raise ApiError("remote error: tls: internal error", code=500)
+
+    monkeypatch.setattr(reader, "_log", refuse)
+    pods: Any = Pods("Failed", "Succeeded")
+    with pytest.raises(DeadlineExceeded, match=r"what its pod printed cannot be read: remote error: tls.*kubelet_csr_approver"):
+        reader._printed(pods, "rook-ceph", "trinode-disk-look-m1", Deadline(1))
+    assert set(asked) == {"pod-1"}
+    assert len(asked) > 1, "a certificate may be approved meanwhile"
+
+
+def test_a_pod_that_is_gone() -> None:
+    pods: Any = Pods()
+    with pytest.raises(ConnectionFailed, match="its pod is gone"):
+        reader._printed(pods, "rook-ceph", "trinode-disk-look-m1", Deadline(1))
