@@ -56,6 +56,10 @@ options:
     description: Another kubeconfig that the cluster, its user and context are merged into. Its current context stays. Empty leaves it alone.
     type: path
     default: ""
+  renew:
+    description: Write both anew now, whatever is left of their certificates' lives. The old certificates stay valid until they expire.
+    type: bool
+    default: false
   renew_below:
     description: Renew when less than this share of a certificate's life is left.
     type: float
@@ -76,6 +80,7 @@ attributes:
     details: The files hold secrets.
   idempotent:
     support: full
+    details: Not with O(renew).
 requirements:
   - talosctl
 """
@@ -154,6 +159,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "talosconfig": {"type": "path", "required": True},
     "kubeconfig": {"type": "path"},
     "merge_kubeconfig": {"type": "path", "default": ""},
+    "renew": {"type": "bool", "default": False},
     "renew_below": {"type": "float", "default": 0.5},
     "talosctl": {"type": "str", "default": "talosctl"},
     "timeout": {"type": "int", "default": 300},
@@ -192,7 +198,7 @@ def run(task: Task) -> Outcome:
 
 def _talosconfig(task: Task, wanted: Wanted, bundle: str, now: dt.datetime, deadline: Deadline) -> dict[str, Any]:
     path = task.params["talosconfig"]
-    reason = talosconfig_outdated(credentials.current_talosconfig(path), wanted, now)
+    reason = talosconfig_outdated(credentials.current_talosconfig(path), wanted, now) or _asked_for(task)
     if reason and not task.check_mode:
         credentials.write(path, credentials.make_talosconfig(bundle, wanted, talosctl=task.params["talosctl"], deadline=deadline))
     return _result(task, path, reason)
@@ -200,11 +206,15 @@ def _talosconfig(task: Task, wanted: Wanted, bundle: str, now: dt.datetime, dead
 
 def _kubeconfig(task: Task, wanted: Wanted, now: dt.datetime, deadline: Deadline) -> dict[str, Any]:
     path = task.params["kubeconfig"]
-    reason = kubeconfig_outdated(credentials.current_kubeconfig(path), wanted, now)
+    reason = kubeconfig_outdated(credentials.current_kubeconfig(path), wanted, now) or _asked_for(task)
     if reason and not task.check_mode:
         text = credentials.fetch_kubeconfig(wanted.endpoints, talosctl=task.params["talosctl"], talosconfig=task.params["talosconfig"], deadline=deadline)
         credentials.write(path, text)
     return _result(task, path, reason)
+
+
+def _asked_for(task: Task) -> str:
+    return "its renewal was asked for" if task.params["renew"] else ""
 
 
 def _result(task: Task, path: str, reason: str) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def _clear(endpoints: Sequence[Machine], todo: Plan, image: str, deadline: Deadl
 
     def remove(machine: Machine) -> None:
         progress(f"{machine.address}: removes etcd's data")
-        words = ["find", "/host/var/lib/etcd", "-mindepth", "1", "-delete"]
+        words = ["rm", "-rf", "/host/var/lib/etcd/member"]
         arguments = ["debug", image, *(f"--args={word}" for word in words)]
         machine.client().run(*arguments, action="remove etcd's data", deadline=deadline, seconds=_ACCEPT_SECONDS)
 

@@ -62,7 +62,7 @@ def plan(first: str, places: Sequence[Place], monitors: Sequence[str], summary: 
     stuck = [] if permission.image else [address for address in holding if address not in permission.wipe]
     if stuck:
         against.append(
-            f"etcd has data on {', '.join(stuck)}, which has to go; name an image with find in it (such as busybox) that removes just that, or the machines "
+            f"etcd has data on {', '.join(stuck)}, which has to go; name an image with rm in it (such as busybox) that removes just that, or the machines "
             "whose EPHEMERAL may be wiped with all that is in /var"
         )
     lost = [address for address in wipe if address in monitors]

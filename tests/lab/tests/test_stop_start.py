@@ -1,0 +1,86 @@
+"""The whole cluster is switched off in the right order, and comes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import Lab
+
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_etcd_status
+
+pytestmark = pytest.mark.lab
+
+MACHINES = ("m1", "m2", "m3")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(lab: Lab) -> None:
+    lab.again()
+    first = lab.playbook("site.yml")
+    assert first.returncode == 0, first.output
+
+
+def power(lab: Lab) -> dict[str, str]:
+    return {entry["name"]: entry["power"] for entry in json.loads(lab.command("status", "--json"))["machines"]}
+
+
+def nodes(lab: Lab) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(lab.kubectl("get", "nodes", "-o", "json"))["items"]
+    return items
+
+
+def leader(lab: Lab) -> str:
+    """The machine that leads etcd, as etcd says."""
+    program = Path(lab.command("bin").strip()) / "talosctl"
+    talosconfig = str(lab.state / "cluster" / "talosconfig")
+    for number, machine in enumerate(MACHINES, 1):
+        address = lab.address(number)
+        argv = [str(program), "etcd", "status", "--talosconfig", talosconfig, "--nodes", address, "--endpoints", address]
+        status = parse_etcd_status(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout)
+        if status is not None and status.member_id == status.leader:
+            return machine
+    raise AssertionError("etcd has no leader")
+
+
+def test_stop_needs_the_clusters_name(lab: Lab) -> None:
+    refused = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": "another"})
+    assert refused.returncode != 0
+    assert "To confirm, give its name" in " ".join(refused.output.split())
+    assert set(power(lab).values()) == {"on"}
+
+
+def test_check_mode_changes_nothing(lab: Lab) -> None:
+    before = len(lab.changes())
+    told = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name}, options="--check")
+    assert told.returncode == 0, told.output
+    assert "node m1 takes no new pods" in told.output
+    assert len(lab.changes()) == before
+    assert not any(node["spec"].get("unschedulable") for node in nodes(lab))
+
+
+def test_stop_and_start(lab: Lab) -> None:
+    lab.kubectl("create", "configmap", "kept", "--from-literal=a=1")
+    lab.kubectl("cordon", "m3")
+    leads = leader(lab)
+    stopped = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
+    assert stopped.returncode == 0, stopped.output
+    assert set(power(lab).values()) == {"off"}
+    requests = [event["machine"] for event in lab.changes() if event["event"] == "poweroff-request"]
+    assert sorted(requests) == list(MACHINES)
+    assert requests[-1] == leads
+    again = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
+    for machine in MACHINES:
+        lab.command("power", "on", machine)
+    started = lab.playbook("playbooks/start.yml", variables={"gate_allowed_cordoned": ["m3"]})
+    assert started.returncode == 0, started.output
+    assert lab.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "1"
+    # Somebody else's cordon is none of the stop's.
+    assert [node["metadata"]["name"] for node in nodes(lab) if node["spec"].get("unschedulable")] == ["m3"]
+    lab.kubectl("uncordon", "m3")
+    repeated = lab.playbook("playbooks/start.yml")
+    assert (repeated.returncode, repeated.total("changed")) == (0, 0), repeated.output
