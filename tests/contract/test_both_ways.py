@@ -207,6 +207,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80}]}, CHECK),
         "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "http": [{"service": "x", "port": 80, "expect": "a ==== b"}]}, {}),
     },
+    "kube_quiesce": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent", "state": "quiesced", "timeout": 2}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent", "state": "resumed", "timeout": 2}, CHECK),
+        "wrong choice": ({"kubeconfig": "/nonexistent", "state": "asleep"}, {}),
+    },
     "kube_wait": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"kind": "Node", "condition": "absent"}]}, CHECK),
@@ -278,6 +283,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
         "talosctl is missing": ({"address": NOWHERE, **MISSING}, {}),
+    },
+    "talos_power": {
+        "no talosconfig": ({"address": NOWHERE, "talosconfig": "/nonexistent", "state": "off", "confirm": "m1", "timeout": 2, **MISSING}, {}),
+        "no talosconfig, in check mode": ({"address": NOWHERE, "talosconfig": "/nonexistent", "state": "on", "timeout": 2, **MISSING}, CHECK),
+        "wrong choice": ({"address": NOWHERE, "talosconfig": "/nonexistent", "state": "asleep"}, {}),
     },
     "talos_reset": {
         "no talosconfig": ({"address": NOWHERE, "talosconfig": "/nonexistent", "confirm": "m1", "timeout": 2, **MISSING}, {}),
