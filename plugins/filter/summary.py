@@ -101,7 +101,8 @@ def summary(
     findings = [f"{finding['check']}: {finding['where']}: {finding['problem']}" for finding in gate.get("findings", [])]
     state = "is well." if gate.get("passed") else "is not well:"
     lines = ["Check mode: nothing was changed. Machines are shown as they are, components as they would be.", ""] if check_mode else []
-    lines += [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), ""]
+    machines = gate.get("machines", [])
+    lines += [f"Cluster {cluster_name} {state}", *findings, "", *gate.get("table", []), "", *([*machines, ""] if machines else [])]
     found = journeys(Record(**record) for record in records)
     lines += _components(found)
     lines += [f"Kubernetes API  {endpoint}", f"kubeconfig      {kubeconfig}", f"talosconfig     {talosconfig}"]

@@ -112,7 +112,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.ceph import remov
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.remove import Removal
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Osd
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.gate.ceph import name_of
+from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.ceph import name_of
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import connect
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 

@@ -104,6 +104,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", **LOOK}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", **LOOK}, CHECK),
     },
+    "boot_image": {
+        "the factory's": ({"talos_version": "v1.13.8", "extensions": ["siderolabs/iscsi-tools"]}, CHECK),
+        "one's own": ({"iso": "http://192.0.2.1/talos.iso"}, {}),
+        "no version": ({}, {}),
+    },
     "ceph_info": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_host": "m1"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "ok_to_stop_osds": [1]}, CHECK),
@@ -167,6 +172,26 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "Ceph cannot be asked": (
             {"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["ceph"], "kubeconfig": "/nonexistent/kubeconfig", "ceph_without": [3], "timeout": 1},
             {},
+        ),
+        "one look, with a check of one's own": (
+            {
+                "machines": [NOWHERE],
+                "endpoints": [NOWHERE],
+                "checks": [],
+                "wait": False,
+                "commands": [{"name": "mine", "argv": ["sh", "-c", "echo no >&2; exit 3"]}],
+            },
+            {},
+        ),
+        "only told": (
+            {
+                "machines": [NOWHERE],
+                "endpoints": [NOWHERE],
+                "checks": ["gitops", "webhooks", "network"],
+                "kubeconfig": "/nonexistent/kubeconfig",
+                "commands": [{"name": "mine", "argv": ["false"]}],
+            },
+            CHECK,
         ),
         "wrong check": ({"machines": [NOWHERE], "endpoints": [NOWHERE], "checks": ["weather"]}, {}),
     },

@@ -9,18 +9,21 @@ from collections.abc import Callable, Sequence
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
-from ansible_collections.trinode.platform.plugins.module_utils.gate.ceph import summary
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, View
+from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.etcd import Etcd
+from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.nodes import Nodes
+from ansible_collections.trinode.platform.plugins.module_utils.gate.look import Result, findings_of, table
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
+from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView
 
 LOOK_SECONDS = 1.0
-"""Between two looks. There is no one thing to watch: machines, etcd and nodes each answer for themselves."""
+"""Between two looks. There is no one thing to watch: machines, etcd, nodes and all others each answer for themselves."""
 
-Look = Callable[[], tuple[View, list[Finding]]]
+Look = Callable[[], list[Result]]
 
 
-def wait_until_open(look: Look, *, stable_for: Callable[[View], float], deadline: Deadline) -> View:
+def wait_until_open(look: Look, *, stable_for: Callable[[Sequence[Result]], float], deadline: Deadline) -> list[Result]:
     """Look again and again until nothing is wrong, and stays so for as many seconds as ``stable_for`` says of the first such look; returns the last look.
 
     Raises DeadlineExceeded with every finding of the last look.
@@ -28,18 +31,19 @@ def wait_until_open(look: Look, *, stable_for: Callable[[View], float], deadline
     held: Deadline | None = None
     told: list[Finding] = []
     while True:
-        view, findings = look()
+        results = look()
+        findings, _warnings = findings_of(results)
         if findings:
             held = None
             if findings != told:
                 progress(f"the gate waits for {_summary(findings)}")
                 told = findings
             if deadline.expired:
-                raise closed(findings, deadline)
+                raise closed(results, deadline)
         else:
-            held = held or Deadline(stable_for(view))
+            held = held or Deadline(stable_for(results))
             if held.expired:
-                return view
+                return results
             if deadline.expired:
                 raise DeadlineExceeded(
                     f"all checks pass, and did not for {held.seconds:.0f} s within {deadline.seconds:.0f} s", where="gate", hint="Raise the timeout."
@@ -47,14 +51,26 @@ def wait_until_open(look: Look, *, stable_for: Callable[[View], float], deadline
         deadline.pause(min(LOOK_SECONDS, held.remaining) if held else LOOK_SECONDS)
 
 
-def closed(findings: Sequence[Finding], deadline: Deadline) -> DeadlineExceeded:
-    """The failure that lists ``findings``."""
+def closed(results: Sequence[Result], deadline: Deadline) -> DeadlineExceeded:
+    """The failure that lists what is wrong, and shows all checks."""
+    findings, _warnings = findings_of(results)
     lines = "\n".join(f"  {finding.line()}" for finding in findings)
     number = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}"
-    return DeadlineExceeded(
-        f"the gate stayed closed for {deadline.seconds:.0f} s, with {number}:\n{lines}",
-        details={"passed": False, "findings": [finding.as_values() for finding in findings]},
-    )
+    shown = "\n".join(f"  {line}" for line in table(results))
+    return DeadlineExceeded(f"the gate stayed closed for {deadline.seconds:.0f} s, with {number}:\n{lines}\n\n{shown}\n", details=values(results))
+
+
+def values(results: Sequence[Result]) -> dict[str, object]:
+    """A look as return values."""
+    findings, warnings = findings_of(results)
+    return {
+        "passed": not findings,
+        "findings": [finding.as_values() for finding in findings],
+        "warned": [finding.as_values() for finding in warnings],
+        "checks": [{"name": result.check, "result": result.state.lower(), "seconds": round(result.seconds, 2), "seen": result.seen} for result in results],
+        "table": table(results),
+        "machines": machine_table(results),
+    }
 
 
 def _summary(findings: Sequence[Finding]) -> str:
@@ -63,38 +79,34 @@ def _summary(findings: Sequence[Finding]) -> str:
     return f"{first.check}: {first.where}: {first.problem}{more}"
 
 
-def table(view: View) -> list[str]:
-    """What was seen, as lines of text: one per machine or node, and one for Ceph."""
-    nodes = {node.address: node for node in view.nodes}
-    etcd = {member.address: member for member in view.etcd}
+def machine_table(results: Sequence[Result]) -> list[str]:
+    """A line for each machine, of what the checks of machines, etcd and nodes read; none where they were not asked."""
+    views = {result.check: result.view for result in results}
+    states = {machine.state.address: machine.state for machine in views.get("machines") or ()}
+    etcd = {member.address: member for member in (views.get("etcd") or Etcd(())).members}
+    nodes = {node.address: node for node in (views.get("nodes") or Nodes(())).nodes}
     rows = [("MACHINE", "ADDRESS", "TALOS", "STAGE", "ETCD", "NODE", "KUBERNETES")]
-    addresses = list(dict.fromkeys([machine.state.address for machine in view.machines] + list(etcd) + list(nodes)))
-    states = {machine.state.address: machine.state for machine in view.machines}
-    for address in addresses:
-        state, node, member = states.get(address), nodes.get(address), etcd.get(address)
-        role = "-"
-        if member is not None:
-            role = (
-                "unreadable"
-                if member.status is None
-                else "leader"
-                if member.status.leader == member.status.member_id
-                else "learner"
-                if member.status.learner
-                else "voter"
-            )
+    for address in dict.fromkeys([*states, *etcd, *nodes]):
+        state, node = states.get(address), nodes.get(address)
         rows.append(
             (
                 (state.hostname if state else "") or (node.name if node else "") or "-",
                 address,
                 (state.version if state else "") or "-",
                 (state.stage or state.trust) if state else "-",
-                role,
+                _role(etcd.get(address)),
                 ("Ready" if node.ready else "NotReady") + (", cordoned" if node.unschedulable else "") if node else "-",
                 node.version if node else "-",
             )
         )
-    lines = aligned(rows) if len(rows) > 1 else []
-    if view.ceph_asked:
-        lines.append(f"Ceph cannot be read: {view.ceph_problem}" if view.ceph_problem else summary(view.ceph) if view.ceph else "Ceph does not run (yet)")
-    return lines
+    return aligned(rows) if len(rows) > 1 else []
+
+
+def _role(member: EtcdView | None) -> str:
+    if member is None:
+        return "-"
+    if member.status is None:
+        return "unreadable"
+    if member.status.leader == member.status.member_id:
+        return "leader"
+    return "learner" if member.status.learner else "voter"

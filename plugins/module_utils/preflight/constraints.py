@@ -23,6 +23,7 @@ _CONTRACT = re.compile(r"v\d+\.\d+")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REGISTRY = re.compile(r"(\*|[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:\d+)?)")
 _EXTENSION = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?/[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
+GATE_CHECKS = ("machines", "etcd", "nodes", "network", "ceph", "databases", "webhooks", "certificates", "budgets", "gitops")
 KERNEL_NAME = "is a kernel name"
 _KERNEL_DISK = re.compile(r"(/dev/)?((sd|vd|hd|xvd)[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?)")
 
@@ -152,8 +153,34 @@ def share(value: float) -> Problem | None:
 
 def gate_check(value: str) -> Problem | None:
     """One of the gate's checks."""
-    checks = ("machines", "etcd", "nodes", "ceph")
-    return None if value in checks else Problem(f"{value!r} is no check of the gate", f"Use {', '.join(checks)}.")
+    return None if value in GATE_CHECKS else Problem(f"{value!r} is no check of the gate", f"Use {', '.join(GATE_CHECKS)}.")
+
+
+def gate_pattern(value: str) -> Problem | None:
+    """A pattern of findings: the check, and where."""
+    check, slash, _where = value.partition("/")
+    if slash and (check in GATE_CHECKS or "*" in check or check.startswith(("command ", "job "))):
+        return None
+    return Problem(f"{value!r} names no finding of the gate", "Write CHECK/WHERE as the gate shows them, such as webhooks/my-policies*.")
+
+
+def gate_command(value: dict[str, Any]) -> Problem | None:
+    """A command that is a check of the user's."""
+    return _gate_own(value, ("argv",), "{name: shop, argv: [curl, --fail, https://shop.example.org/health]}", "argv", list)
+
+
+def gate_job(value: dict[str, Any]) -> Problem | None:
+    """A Job that is a check of the user's."""
+    return _gate_own(value, ("manifest", "namespace"), "{name: smoke, namespace: shop, manifest: {spec: ...}}", "manifest", dict)
+
+
+def _gate_own(value: dict[str, Any], keys: tuple[str, ...], sample: str, needed: str, kind: type) -> Problem | None:
+    hint = f"Write it like {sample}, with timeout in seconds if it takes long."
+    if unknown := sorted(set(value) - {"name", "timeout", *keys}):
+        return Problem(f"{', '.join(unknown)} is no part of a check", hint)
+    if not _LABEL.fullmatch(str(value.get("name") or "")):
+        return Problem(f"{value.get('name')!r} is no name of a check", f"Use small letters, digits and dashes. {hint}")
+    return None if isinstance(value.get(needed), kind) and value[needed] else Problem(f"the check {value['name']} has no {needed}", hint)
 
 
 def not_empty(value: Any) -> Problem | None:

@@ -122,6 +122,16 @@ class EtcdStatus:
     raft_term: int
     learner: bool
     errors: str
+    raft_applied: int = 0
+
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def byte_count(text: str) -> int:
+    """Bytes of a size as Talos prints it, in units of 1000: "3.2 MB", or "9 MB (45.00%)". 0 for what is none."""
+    found = re.match(r"([\d.]+) ?([kMGT]?B)", text)
+    return int(float(found.group(1)) * 1000 ** _UNITS.index(found.group(2))) if found else 0
 
 
 def parse_etcd_status(text: str) -> EtcdStatus | None:
@@ -139,6 +149,7 @@ def parse_etcd_status(text: str) -> EtcdStatus | None:
         raft_term=_number(row["RAFT TERM"]),
         learner=row["LEARNER"] == "true",
         errors=row.get("ERRORS", ""),
+        raft_applied=_number(row.get("RAFT APPLIED INDEX", "")),
     )
 
 

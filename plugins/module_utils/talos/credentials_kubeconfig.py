@@ -28,14 +28,31 @@ class KubeContext:
 
 def parse_kubeconfig(text: str, *, where: str) -> KubeContext:
     """The current context. Raises InputError, which names the file, for what is no kubeconfig with a client certificate."""
+    name, cluster, user = _current(text, where)
+    return KubeContext(
+        name, str(cluster.get("server", "")), _decoded(cluster.get("certificate-authority-data"), where), _decoded(user.get("client-certificate-data"), where)
+    )
+
+
+def client_certificate(text: str, *, where: str) -> str:
+    """The client certificate (PEM) of the current context; "" where its user has none in the file. Raises InputError for what is no kubeconfig."""
+    _name, _cluster, user = _current(text, where)
+    return _decoded(user["client-certificate-data"], where) if user.get("client-certificate-data") else ""
+
+
+def server_of(text: str, *, where: str) -> str:
+    """The API's URL of the current context; "" where it names none."""
+    return str(_current(text, where)[1].get("server", ""))
+
+
+def _current(text: str, where: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """Name, cluster and user of the current context."""
     document = load_kubeconfig(text, where=where)
     name = str(document.get("current-context", ""))
     context = _named(document, "contexts", name).get("context") or {}
     cluster = _named(document, "clusters", str(context.get("cluster", ""))).get("cluster") or {}
     user = _named(document, "users", str(context.get("user", ""))).get("user") or {}
-    return KubeContext(
-        name, str(cluster.get("server", "")), _decoded(cluster.get("certificate-authority-data"), where), _decoded(user.get("client-certificate-data"), where)
-    )
+    return name, cluster, user
 
 
 def load_kubeconfig(text: str, *, where: str) -> dict[str, Any]:

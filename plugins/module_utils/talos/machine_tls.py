@@ -74,6 +74,16 @@ def _probe_any(address: str, port: int, limit: Deadline) -> Handshake:
     return Handshake(FOREIGN, shown.fingerprint, "its certificate is not signed by this cluster's authority, and it wants a client certificate")
 
 
+def shown_certificate(address: str, port: int, deadline: Deadline) -> bytes:
+    """The certificate (DER) that a server shows, whoever signed it and expired or not: it is looked at, and nothing is sent. Raises OSError."""
+    limit = deadline.at_most(PROBE_SECONDS)
+    with (
+        socket.create_connection((address, port), timeout=max(0.1, limit.remaining)) as plain,
+        _unverified().wrap_socket(plain, server_hostname=address) as secured,
+    ):
+        return secured.getpeercert(binary_form=True) or b""
+
+
 def normalized_fingerprint(text: str) -> str:
     """A fingerprint in talosctl's form (base64) from base64 or hex, with or without colons. Raises InputError for anything else."""
     bare = text.strip().removeprefix("sha256:").replace(":", "")

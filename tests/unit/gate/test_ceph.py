@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Budget, Ceph, Check, Mon, Osd, PlacementGroups, Stop
-from ansible_collections.trinode.platform.plugins.module_utils.gate.ceph import CephPolicy, judge_ceph, summary
-from ansible_collections.trinode.platform.plugins.module_utils.gate.gate import table
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import View
+from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.ceph import CephPolicy, CephView, judge, judge_ceph, seen, summary
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Policy
 
 OSDS = tuple(Osd(number, f"m{number % 3 + 1}", True, True, "ssd", serial=f"S{number}") for number in range(6))
 WELL = Ceph(
@@ -135,7 +134,7 @@ MISSING = {
 def test_ceph(change: dict[str, Any], policy: CephPolicy, problems: list[str]) -> None:
     if "manages_budgets" not in change:
         change = {**change, "manages_budgets": True}
-    findings = judge_ceph(replace(WELL, **change), "", policy)
+    findings = judge_ceph(replace(WELL, **change), policy)
     assert len(findings) == len(problems), [finding.line() for finding in findings]
     for finding, problem in zip(findings, problems, strict=True):
         assert problem in finding.problem
@@ -143,22 +142,25 @@ def test_ceph(change: dict[str, Any], policy: CephPolicy, problems: list[str]) -
         assert "\n" not in finding.line()
 
 
-def test_what_cannot_be_read_is_wrong() -> None:
-    (finding,) = judge_ceph(None, "there is no toolbox pod", CephPolicy())
-    assert finding.problem == "Ceph cannot be read: there is no toolbox pod"
-
-
 def test_where_no_ceph_runs_there_is_nothing_wrong() -> None:
-    assert judge_ceph(None, "", GOING) == []
-    assert table(View(ceph_asked=True)) == ["Ceph does not run (yet)"]
+    assert judge(CephView(None), Policy(planned_loss="192.0.2.12")) == []
+    assert seen(CephView(None)) == "not installed, or not running yet"
+
+
+def test_the_policy_is_the_gates() -> None:
+    warned_of = replace(WELL, **warned("MON_DISK_LOW"))
+    assert len(judge(CephView(warned_of), Policy())) == 1
+    assert judge(CephView(warned_of), Policy(ceph_allowed=["MON_DISK_LOW"])) == []
+    (finding,) = judge(CephView(replace(WELL, ok_to_stop=Stop((1, 4), ok=False, inactive=8)), "m2"), Policy())
+    assert finding.where == "m2"
 
 
 def test_an_osd_is_named_with_its_host_and_disk() -> None:
-    (finding,) = judge_ceph(replace(WELL, osds=without(1)), "", CephPolicy())
+    (finding,) = judge_ceph(replace(WELL, osds=without(1)), CephPolicy())
     assert finding.where == "osd.1 (m2, disk S1)"
 
 
 def test_the_summary() -> None:
     expected = "Ceph 20.2.4: HEALTH_OK, 3 of 3 monitors in quorum, 6 of 6 OSDs up and in, 33 of 33 placement groups active+clean, 9% used"
     assert summary(WELL) == expected
-    assert table(View(ceph=WELL, ceph_asked=True)) == [expected]
+    assert seen(CephView(WELL)) == expected

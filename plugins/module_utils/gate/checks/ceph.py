@@ -1,15 +1,18 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The judgement of Ceph: from what was read to what is wrong. Pure, and what could not be read is wrong."""
+"""Ceph: healthy, all monitors, OSDs and placement groups as they should be, and its data stays usable when the machine goes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.trinode.platform.plugins.module_utils.ceph import observe as ceph_observe
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Budget, Ceph, Osd, settled, usable
-from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.gate.read import Sources
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, Policy
 
 ALLOWED = (
     "AUTH_INSECURE_GLOBAL_ID_RECLAIM",
@@ -60,12 +63,35 @@ class CephPolicy:
     planned_loss: str = ""
 
 
-def judge_ceph(ceph: Ceph | None, problem: str, policy: CephPolicy) -> list[Finding]:
-    """Everything that is wrong with Ceph. Where none runs (None, and no problem), there is nothing to judge."""
-    if problem:
-        return [Finding("ceph", "cluster", f"Ceph cannot be read: {problem}", "It has to answer before its data is put at risk.")]
-    if ceph is None:
+@dataclass(frozen=True)
+class CephView:
+    """``ceph`` is None where none runs (yet). ``lost`` is the name of the node that is about to go."""
+
+    ceph: Ceph | None
+    lost: str = ""
+
+
+def read(sources: Sources, deadline: Deadline) -> CephView:
+    client = sources.client(deadline)
+    cluster = ceph_observe.find(client, deadline)
+    if cluster is None:
+        return CephView(None)
+    lost = sources.lost(deadline)
+    return CephView(ceph_observe.observe(client, cluster, deadline, host=lost), lost)
+
+
+def judge(view: CephView, policy: Policy) -> list[Finding]:
+    if view.ceph is None:
         return []
+    return judge_ceph(view.ceph, CephPolicy((*ALLOWED, *policy.ceph_allowed), policy.ceph_osds, policy.ceph_without, view.lost))
+
+
+def seen(view: CephView) -> str:
+    return summary(view.ceph) if view.ceph else "not installed, or not running yet"
+
+
+def judge_ceph(ceph: Ceph, policy: CephPolicy) -> list[Finding]:
+    """Everything that is wrong with Ceph."""
     found = {
         "mons": list(_mons(ceph, policy)),
         "osds": list(_osds(ceph, policy)),
