@@ -242,6 +242,10 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"kind": "Node", "condition": "absent"}]}, CHECK),
         "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node", "condition": "until"}, {}),
     },
+    "postgres_switchover": {
+        "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "node": "m1"}, {}),
+        "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "node": "m1"}, CHECK),
+    },
     "preflight": {
         "findings": ({"settings": {"file": "x"}, "vault_password": "hunter2hunter2"}, {}),
     },
@@ -251,6 +255,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {"machines": [{"name": "m1", "address": NOWHERE, "image": "x:latest"}], "kubeconfig": "/nonexistent", "talosconfig": "/nonexistent"},
             CHECK,
         ),
+    },
+    "redfish_boot": {
+        "nothing to boot": ({"address": NOWHERE, "username": "u", "password": "hunter2hunter2", "image": "http://x/y.iso", "talos": "maintenance"}, {}),
+        "no image": ({"address": NOWHERE, "username": "u", "password": "hunter2hunter2"}, CHECK),
+        "no such authority": ({"address": NOWHERE, "username": "u", "password": "hunter2hunter2", "state": "on", "ca_file": "/nonexistent"}, CHECK),
     },
     "sealed_secret": {
         "no keys": ({"path": "{directory}/{way}/s.yaml", "keys_file": "/nonexistent", "name": "n", "namespace": "n", "values": {"a": "hunter2hunter2"}}, {}),
@@ -324,6 +333,11 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "encrypted": ({"path": "{directory}/{way}/secrets.yaml", "vault_password": "hunter2hunter2"}, CHECK),
         "two sources": ({"path": "{directory}/{way}/other.yaml", "import_file": "a", "import_machine_config": "b"}, {}),
         "talosctl is missing": ({"path": "{directory}/{way}/other.yaml", "contract": "v1.13", **MISSING}, {}),
+    },
+    "talos_upgrade": {
+        "no machine": ({"address": NOWHERE, "talosconfig": "/nonexistent", "image": "x:v1.13.9", "timeout": 2, **MISSING}, CHECK),
+        "an image without a version": ({"address": NOWHERE, "talosconfig": "/nonexistent", "image": "x:latest", **MISSING}, {}),
+        "wrong choice": ({"address": NOWHERE, "talosconfig": "/nonexistent", "image": "x:v1.13.9", "state": "rebooted"}, {}),
     },
 }
 

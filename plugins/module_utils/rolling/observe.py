@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.gate.read import node as read_node
 from ansible_collections.trinode.platform.plugins.module_utils.kube import drain, drain_plan
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client, Json, connect
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
+from ansible_collections.trinode.platform.plugins.module_utils.kube.states import condition, part
 from ansible_collections.trinode.platform.plugins.module_utils.rolling.plan import Drain, Machine, Observed
 from ansible_collections.trinode.platform.plugins.module_utils.talos import machine_tls
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import observe_etcd
@@ -63,8 +63,9 @@ def _machine(machine: Machine, access: Access, deadline: Deadline) -> Observed:
 def _with_node(observed: Observed, item: Json | None) -> Observed:
     if item is None:
         return replace(observed, node_found=False, node_ready=False)
-    view = read_node(item)
-    return replace(observed, node_ready=view.ready, kubelet=view.version, cordoned=view.unschedulable, mark=drain.mark_of(item))
+    ready = condition(part(item, "status"), "Ready").get("status") == "True"
+    kubelet = str(part(item, "status", "nodeInfo").get("kubeletVersion") or "")
+    return replace(observed, node_ready=ready, kubelet=kubelet, cordoned=drain.is_cordoned(item), mark=drain.mark_of(item))
 
 
 def _simulated(machines: Sequence[Machine], client: Client, access: Access, deadline: Deadline) -> list[Machine]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos.schematic import EMPTY_SCHEMATIC
 
-_IMAGE = re.compile(r"(?P<name>[^\s@]+?):(?P<version>v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:@sha256:[0-9a-f]{64})?")
+_IMAGE = re.compile(r"(?P<name>[A-Za-z0-9][^\s@]*?):(?P<version>v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:@sha256:[0-9a-f]{64})?")
 _SCHEMATIC = re.compile(r"installer(?:-secureboot)?/(?P<schematic>[0-9a-f]{64})$")
 
 

@@ -78,7 +78,7 @@ def _render(options: Mapping[str, Any], talosctl: str, deadline: Deadline, throw
     _check_names(options)
     _check_endpoint(options["cluster_endpoint"])
     check_networks(options)
-    image, schematic_id = _installer(options)
+    image, schematic_id = installer(options)
     patches = [base_patch(options, image), *user_patches(options["patches"])]
     bundle = _bundle(options, talosctl, deadline, throwaway_secrets)
     with tempfile.TemporaryDirectory(prefix="trinode-") as directory:  # mode 0700
@@ -94,8 +94,8 @@ def _bundle(options: Mapping[str, Any], talosctl: str, deadline: Deadline, throw
     return secrets.read(options["secrets_file"], options["vault_password"]).text
 
 
-def _installer(options: Mapping[str, Any]) -> tuple[str, str]:
-    """Reference and schematic of the installer."""
+def installer(options: Mapping[str, Any]) -> tuple[str, str]:
+    """Reference and schematic of the installer image that the configuration names. The schematic is empty for an image of one's own without any."""
     given = options["installer_image"]
     if given:
         if options["extensions"] or options["kernel_arguments"]:
