@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,36 @@ def leader(lab: Lab) -> str:
     raise AssertionError("etcd has no leader")
 
 
+def apply(lab: Lab, *objects: dict[str, Any]) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"apiVersion": "v1", "kind": "List", "items": objects}, file)
+        file.flush()
+        lab.kubectl("apply", "-f", file.name)
+
+
+def with_a_volume(lab: Lab) -> None:
+    """A Deployment whose pod has a volume, which is a directory of the machine."""
+    meta = {"name": "store", "namespace": "default"}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}, "volumeName": "store", "storageClassName": ""}
+    volume = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Mi"},
+        "hostPath": {"path": "/var/store", "type": "DirectoryOrCreate"},
+        "claimRef": meta,
+    }
+    container = {"name": "main", "image": "docker.io/library/busybox:1.37", "command": ["sleep", "86400"]}
+    pod = {"containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "store"}}], "terminationGracePeriodSeconds": 1}
+    labels = {"app": "store"}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    apply(
+        lab,
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "store"}, "spec": volume},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": claim},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
+    )
+    lab.kubectl("rollout", "status", "deployment/store", "--timeout=50s")
+
+
 def test_stop_needs_the_clusters_name(lab: Lab) -> None:
     refused = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": "another"})
     assert refused.returncode != 0
@@ -64,10 +96,12 @@ def test_check_mode_changes_nothing(lab: Lab) -> None:
 
 def test_stop_and_start(lab: Lab) -> None:
     lab.kubectl("create", "configmap", "kept", "--from-literal=a=1")
+    with_a_volume(lab)
     lab.kubectl("cordon", "m3")
     leads = leader(lab)
     stopped = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
     assert stopped.returncode == 0, stopped.output
+    assert re.search(r"pod default/store-\S+, which has a volume, goes", stopped.output)
     assert set(power(lab).values()) == {"off"}
     requests = [event["machine"] for event in lab.changes() if event["event"] == "poweroff-request"]
     assert sorted(requests) == list(MACHINES)
@@ -81,6 +115,7 @@ def test_stop_and_start(lab: Lab) -> None:
     assert lab.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "1"
     # Somebody else's cordon is none of the stop's.
     assert [node["metadata"]["name"] for node in nodes(lab) if node["spec"].get("unschedulable")] == ["m3"]
+    lab.kubectl("rollout", "status", "deployment/store", "--timeout=50s")
     lab.kubectl("uncordon", "m3")
     repeated = lab.playbook("playbooks/start.yml")
     assert (repeated.returncode, repeated.total("changed")) == (0, 0), repeated.output
