@@ -30,6 +30,11 @@ options:
     description: By inventory name, what M(trinode.platform.talos_machine_info) returned as C(machine). For O(phase=machines).
     type: dict
     default: {}
+  absent:
+    description: What becomes of machines that do not answer; V(later) leaves them out of what is judged, since they are booted first, and returns their names.
+    type: str
+    choices: [refuse, later]
+    default: refuse
   vault_password:
     description: Password of Ansible Vault; looked at only when the secrets file is encrypted.
     type: str
@@ -70,6 +75,11 @@ findings:
   returned: always
   type: int
   sample: 0
+absent:
+  description: Machines that do not answer and are to be booted and judged later.
+  returned: success, with O(phase=machines)
+  type: list
+  elements: str
 wipes:
   description: By machine, the install disk that is not empty and that C(machine_wipe_disks) permits to wipe, with C(serial) and C(path).
   returned: success, with O(phase=machines)
@@ -78,6 +88,7 @@ wipes:
     m1: {serial: S3Z1NB0K, path: /dev/sda}
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -88,14 +99,16 @@ from ansible_collections.trinode.platform.plugins.module_utils.preflight.check i
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.kernel_names import name_them
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import check_observed, judge_disks
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.machines import boot_warnings
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.observed import absent, check_observed, first_contacts, judge_disks
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import cluster_values, machine_values
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "settings": {"type": "dict", "required": True},
     "phase": {"type": "str", "choices": ["static", "machines"], "default": "static"},
     "machines_observed": {"type": "dict", "default": {}},
+    "absent": {"type": "str", "choices": ["refuse", "later"], "default": "refuse"},
     "vault_password": {"type": "str", "default": "", "no_log": True},
     "timeout": {"type": "int", "default": 60},
 }
@@ -104,6 +117,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 def run(task: Task) -> Outcome:
     inventory = inventories.from_value(task.params["settings"])
     disks = None
+    values: dict[str, Any] = {"findings": 0}
     if task.params["phase"] == "static":
         findings = _static(inventory, task)
         done = (
@@ -113,14 +127,30 @@ def run(task: Task) -> Outcome:
     else:
         observed = task.params["machines_observed"]
         cluster, _findings = cluster_values(inventory)
-        findings = check_observed(inventory, observed, credentials_pending=credentials_pending(cluster))
+        later = absent(observed) if task.params["absent"] == "later" else []
+        findings = check_observed(inventory, observed, credentials_pending=credentials_pending(cluster), absent_later=bool(later))
         disks = judge_disks(inventory, observed)
-        done = f"Checked {_count(observed, 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, disks fit."
+        done = _machines_done(observed, later, first_contacts(inventory, observed))
+        values["absent"] = later
     if findings:
         raise InputError(headline(findings), hint="\n" + lines(findings), details={"findings": len(findings)})
+    if task.params["phase"] == "static":
+        for text in boot_warnings(machine_values(inventory)[0]):
+            task.warn(text)
     for warning in disks.warnings if disks else ():
         task.warn(str(warning))
-    return Outcome(message=done, values={"findings": 0, **({"wipes": _wipes(disks)} if disks else {})})
+    return Outcome(message=done, values={**values, **({"wipes": _wipes(disks)} if disks else {})})
+
+
+def _machines_done(observed: Mapping[str, Any], later: Sequence[str], contacts: Sequence[str]) -> str:
+    """What was checked, who is to be booted yet, and what a person may compare at first contact."""
+    there = len(observed) - len(later)
+    done = f"Checked {_count(range(there), 'machine')}: reachable, of this cluster or in maintenance mode, the one that is meant, disks fit."
+    if later:
+        done += f" Booted first, and checked then: {', '.join(later)}."
+    if contacts:
+        done += "\n".join(["\nCompare with the consoles, since no certificate is pinned (machine_certificate_fingerprint):", *contacts])
+    return done
 
 
 def _wipes(disks: Judgement) -> dict[str, dict[str, str]]:

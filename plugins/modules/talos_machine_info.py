@@ -32,6 +32,18 @@ options:
     elements: str
     choices: [status, version, identity, image, network, disks, etcd]
     default: []
+  wait:
+    description: Wait until the machine answers in maintenance mode or as one of the cluster. In check mode it looks once.
+    type: bool
+    default: false
+  wait_hint:
+    description: What to tell a person when the machine does not come within O(timeout).
+    type: str
+    default: ""
+  name:
+    description: What the machine is called in progress lines and messages. Empty takes O(address).
+    type: str
+    default: ""
   timeout:
     default: 30
 seealso:
@@ -142,6 +154,7 @@ machine:
 from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
+from ansible_collections.trinode.platform.plugins.module_utils.talos.arrival import await_arrival
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import ALL_SUBJECTS, Machine, observe
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
@@ -151,6 +164,9 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "talosctl": {"type": "str", "default": "talosctl"},
     "timeout": {"type": "int", "default": 30},
     "certificate_fingerprint": {"type": "str", "default": ""},
+    "wait": {"type": "bool", "default": False},
+    "wait_hint": {"type": "str", "default": ""},
+    "name": {"type": "str", "default": ""},
     "gather": {"type": "list", "elements": "str", "choices": list(ALL_SUBJECTS), "default": list(ALL_SUBJECTS)},
     "gather_in_maintenance": {"type": "list", "elements": "str", "choices": list(ALL_SUBJECTS), "default": []},
 }
@@ -160,7 +176,12 @@ def run(task: Task) -> Outcome:
     """Observe, and tell."""
     params = task.params
     machine = Machine(params["address"], talosctl=params["talosctl"], talosconfig=params["talosconfig"], fingerprint=params["certificate_fingerprint"])
-    state = observe(machine, subjects=params["gather"], in_maintenance=params["gather_in_maintenance"], deadline=Deadline(params["timeout"]))
+    deadline = Deadline(params["timeout"])
+    label, subjects, in_maintenance = params["name"] or params["address"], params["gather"], params["gather_in_maintenance"]
+    if params["wait"] and not task.check_mode:
+        state = await_arrival(machine, label, subjects=subjects, in_maintenance=in_maintenance, hint=params["wait_hint"], deadline=deadline)
+    else:
+        state = observe(machine, subjects=subjects, in_maintenance=in_maintenance, deadline=deadline)
     return Outcome(values={"machine": state.as_values()})
 
 

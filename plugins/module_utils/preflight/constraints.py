@@ -265,6 +265,45 @@ def web_url(value: str) -> Problem | None:
     return Problem(f"{value!r} is not an https URL", "Write it with https:// and a host.")
 
 
+def any_url(value: str) -> Problem | None:
+    """An http or https URL, without user and password."""
+    parts = urlsplit(value)
+    if parts.scheme in ("http", "https") and parts.netloc and "@" not in parts.netloc:
+        return None
+    return Problem(f"{value!r} is not a URL", "Write it with http:// or https:// and a host, without user and password.")
+
+
+def boot_network(value: dict[str, Any]) -> Problem | None:
+    """Files to boot over the network: kernel and initramfs with a command line, or a unified kernel image."""
+    if not value:
+        return None
+    if set(value) not in ({"kernel", "initramfs", "command_line"}, {"uki"}):
+        return Problem(f"{', '.join(sorted(map(str, value)))} alone boots no machine", "Write kernel, initramfs and command_line, or uki alone.")
+    return next((problem for name, url in value.items() if name != "command_line" and (problem := any_url(str(url)))), None)
+
+
+def bmc_address(value: str) -> Problem | None:
+    """A BMC: a name, an address, or a URL of these."""
+    if "://" in value:
+        return any_url(value)
+    return address(value.strip("[]")) if value.count(":") != 1 else address(value.partition(":")[0])
+
+
+def bmc_fingerprint(value: str) -> Problem | None:
+    """The SHA-256 of a BMC's certificate, in hexadecimal."""
+    digits = value.strip().replace(":", "").replace(" ", "")
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
+        return None
+    return Problem(f"{value!r} is not the SHA-256 fingerprint of a certificate", "Write 64 hexadecimal digits, as the BMC's own pages show them.")
+
+
+def mac(value: str) -> Problem | None:
+    """A hardware address."""
+    if re.fullmatch(r"[0-9a-f]{12}", re.sub(r"[:.-]", "", value.lower())):
+        return None
+    return Problem(f"{value!r} is not a hardware address", "Write it such as 52:54:00:12:34:56.")
+
+
 def git_url(value: str) -> Problem | None:
     """A repository over https (or http), or over SSH as a URL or as user@host:path; without a password, which would end up in the cluster in clear."""
     parts = urlsplit(value)

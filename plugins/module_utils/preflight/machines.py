@@ -31,6 +31,7 @@ def check_machines(source: str, cluster: Values, machines: Sequence[Values]) -> 
     for name, kind in _UNIQUE.items():
         yield from _twice(machines, name, kind)
     yield from _disks(cluster, machines)
+    yield from _boot(cluster, machines)
 
 
 def _control_planes(source: str, machines: Sequence[Values]) -> Iterator[Finding]:
@@ -98,3 +99,56 @@ def _disks(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
 def _identity(disk: Any) -> tuple[str, str] | None:
     """The key and value that name one disk, or None for a selector by attributes or by an expression."""
     return next(((key, str(disk[key])) for key in DISK_IDENTITIES if disk and key in disk), None)
+
+
+_BMC_LOGIN = ("machine_bmc_username", "machine_bmc_password")
+
+
+def _boot(cluster: Values, machines: Sequence[Values]) -> Iterator[Finding]:
+    """What each way to boot needs."""
+    for machine in machines:
+        way, host = machine.get("machine_boot_way"), (machine.host.name,)
+        if way == "redfish" and not _set(machine, "machine_bmc_address"):
+            yield Finding("no BMC is named", "Set its address, such as 192.0.2.101.", machine.origin("machine_boot_way"), host, "machine_bmc_address")
+        if way != "manual" and _set(machine, "machine_bmc_address"):
+            for name in _BMC_LOGIN:
+                if not _set(machine, name):
+                    hint = "Set it, encrypted with ansible-vault." if name == "machine_bmc_password" else "Set it."
+                    yield Finding("the BMC has an address and no login", hint, machine.origin("machine_bmc_address"), host, name)
+        if machine.get("machine_bmc_ca_file") and machine.get("machine_bmc_certificate_fingerprint"):
+            yield Finding(
+                "both an authority and a fingerprint are named for the BMC's certificate",
+                "Name one of them.",
+                machine.origin("machine_bmc_certificate_fingerprint"),
+                host,
+                "machine_bmc_certificate_fingerprint",
+            )
+        if way == "pxe" and cluster.get("trinode_boot_image") and not cluster.get("trinode_boot_network"):
+            yield Finding(
+                "machines boot over the network, and only an ISO of your own is named",
+                "Name kernel, initramfs and command_line, too, or leave trinode_boot_image out for the image factory's.",
+                cluster.origin("trinode_boot_image"),
+                variable="trinode_boot_network",
+            )
+
+
+def _set(machine: Values, name: str) -> bool:
+    """Whether it has a value; what Ansible Vault encrypts is not among those that can be judged."""
+    entry = machine.host.variables.get(name)
+    return bool(machine.get(name)) or (entry is not None and entry.withheld)
+
+
+def boot_warnings(machines: Sequence[Values]) -> list[str]:
+    """What is allowed and unwise about BMCs."""
+    clear = [machine.host.name for machine in machines if machine.get("machine_bmc_password")]
+    unverified = [machine.host.name for machine in machines if machine.get("machine_bmc_validate_certs") is False and _set(machine, "machine_bmc_address")]
+    plain = [machine.host.name for machine in machines if str(machine.get("machine_bmc_address") or "").startswith("http://")]
+    return [
+        f"{', '.join(names)}: {what}"
+        for names, what in (
+            (clear, "machine_bmc_password stands in clear text; encrypt it with ansible-vault encrypt_string."),
+            (unverified, "the BMC's certificate is not verified, so anyone in between learns its password; name machine_bmc_certificate_fingerprint instead."),
+            (plain, "the BMC is reached without TLS, so its password can be read on the way."),
+        )
+        if names
+    ]

@@ -15,6 +15,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.disks.membership 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.inventory import Inventory
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.values import Values, cluster_values, machine_values
+from ansible_collections.trinode.platform.plugins.module_utils.redfish.identity import normal_mac, same_uuid
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import disk_from_values
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import normalized_fingerprint
 
@@ -22,14 +23,16 @@ Observed = Mapping[str, Any]
 """What talos_machine_info returns as ``machine``."""
 
 
-def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, credentials_pending: bool = False) -> list[Finding]:
+def check_observed(inventory: Inventory, observed: Mapping[str, Observed], *, credentials_pending: bool = False, absent_later: bool = False) -> list[Finding]:
     """Judge the machines in ``observed`` (by inventory name); with --limit these are not all.
 
-    ``credentials_pending``: there is a secrets file and no talosconfig yet.
+    ``credentials_pending``: there is a secrets file and no talosconfig yet. ``absent_later``: machines that do not answer are booted and judged later.
     """
     cluster, _findings = cluster_values(inventory)
     machines, _findings = machine_values(inventory)
     seen = [(machine, observed[machine.host.name]) for machine in machines if machine.host.name in observed]
+    if absent_later:
+        seen = [(machine, found) for machine, found in seen if found.get("trust") != "unreachable"]
     return arrange(
         [
             *(finding for machine, found in seen for finding in _machine(machine, found, credentials_pending=credentials_pending)),
@@ -50,7 +53,8 @@ def _machine(machine: Values, found: Observed, *, credentials_pending: bool) -> 
         hint = (
             "Neither machine_address nor ansible_host is set, so its inventory name was taken for its address: set one."
             if named
-            else "Check that it is switched on and booted from Talos, that the address is right, and that nothing blocks port 50000."
+            else "Check that it is switched on and booted from Talos (playbooks/provision.yml does that), that the address is right, and that nothing blocks "
+            "port 50000."
         )
         yield _about(machine, "machine_address", f"the machine does not answer at {address}{reason}", hint)
         return
@@ -74,13 +78,15 @@ def _machine(machine: Values, found: Observed, *, credentials_pending: bool) -> 
 def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
     for name, key, kind in (("machine_uuid", "uuid", "UUID"), ("machine_serial", "serial_number", "serial number")):
         wanted, there = machine.get(name), str(found.get(key) or "")
-        if wanted and there.lower() != wanted.lower():
+        same = same_uuid(wanted or "", there) if key == "uuid" else there.lower() == (wanted or "").lower()
+        if wanted and not same:
             yield _about(
                 machine,
                 name,
                 f"another machine answers: its {kind} is {there or 'not known'}, not {wanted}",
                 "Correct the address, or this setting if the machine was replaced.",
             )
+    yield from _macs(machine, found)
     pinned, shown = machine.get("machine_certificate_fingerprint"), found.get("fingerprint")
     if pinned and found.get("trust") == "maintenance" and shown and shown != normalized_fingerprint(pinned):
         yield _about(
@@ -89,6 +95,35 @@ def _identity(machine: Values, found: Observed) -> Iterator[Finding]:
             f"the machine shows a certificate with the fingerprint {shown}, not {pinned}",
             "Compare with the machine's console: after a boot into maintenance mode it may have a new certificate; an impostor has another.",
         )
+
+
+def _macs(machine: Values, found: Observed) -> Iterator[Finding]:
+    """Links are read in maintenance mode only; a machine of ours was judged then."""
+    there = {normal_mac(str(link.get("hardware_address") or "")) for link in found.get("links") or ()} - {""}
+    missing = [mac for mac in machine.get("machine_macs") or () if normal_mac(mac) not in there]
+    if missing and found.get("trust") == "maintenance":
+        yield _about(
+            machine,
+            "machine_macs",
+            f"another machine answers: it has no link {', '.join(missing)} (it has {', '.join(sorted(there)) or 'none'})",
+            "Correct the address, or this setting if the machine or its network card was replaced.",
+        )
+
+
+def absent(observed: Mapping[str, Observed]) -> list[str]:
+    """Machines that do not answer."""
+    return sorted(name for name, found in observed.items() if found.get("trust") == "unreachable")
+
+
+def first_contacts(inventory: Inventory, observed: Mapping[str, Observed]) -> list[str]:
+    """What a person can compare with the consoles of machines in maintenance mode whose certificate is not pinned: a line each."""
+    machines, _findings = machine_values(inventory)
+    return [
+        f"{machine.host.name} at {machine.get('machine_address')}: certificate {found.get('fingerprint')}, UUID {found.get('uuid') or 'not known'}, "
+        f"serial number {found.get('serial_number') or 'not known'}"
+        for machine in machines
+        if (found := observed.get(machine.host.name, {})).get("trust") == "maintenance" and not machine.get("machine_certificate_fingerprint")
+    ]
 
 
 def judge_disks(inventory: Inventory, observed: Mapping[str, Observed]) -> Judgement:

@@ -107,6 +107,28 @@ _CLUSTER = (
     ),
     _cluster("kernel_arguments", "list", [], "Further kernel arguments of all machines.", element_constraint=constraints.kernel_argument, **_TEXTS),
     _cluster("secure_boot", "bool", False, "Whether the machines boot with UEFI Secure Boot (another installer image)."),
+    _cluster(
+        "boot_factory",
+        "str",
+        "https://{{ trinode_image_factory }}",
+        "URL of the image factory that machines boot from, or of a server that has its files under the same paths.",
+        constraint=constraints.any_url,
+    ),
+    _cluster("boot_image", "str", "", "URL of an ISO of your own that machines boot from. Empty takes the image factory's.", constraint=constraints.any_url),
+    _cluster(
+        "boot_network",
+        "dict",
+        {},
+        "URLs of files of your own that machines boot over the network: kernel, initramfs and the text command_line, or uki. Empty takes the image factory's.",
+        constraint=constraints.boot_network,
+    ),
+    _cluster(
+        "boot_timeout",
+        "int",
+        1800,
+        "Seconds that a machine may take from power-off to maintenance mode. Where you boot it by hand, that is your time.",
+        constraint=constraints.positive,
+    ),
     _cluster("registry_mirrors", "dict", {}, "Mirrors of image registries: a registry's name, and a list of URLs.", constraint=constraints.registry_mirrors),
     _cluster("patches", "list", [], "Machine config patches of all machines: dictionaries, or YAML text with one or more documents.", **_PATCHES),
     _cluster("control_plane_patches", "list", [], "Machine config patches of the control planes, after those of all machines.", **_PATCHES),
@@ -230,28 +252,6 @@ _CLUSTER = (
         elements="str",
         element_constraint=constraints.gate_check,
     ),
-    _cluster("gate_ceph_allowed", "list", [], "Names of Ceph's health checks that may warn all the same, such as MON_DISK_LOW.", elements="str"),
-    _cluster("verify_drift", "bool", True, "Whether playbooks/verify.yml compares machines, cluster and Git with what they are to be."),
-    _cluster("verify_strict", "bool", False, "Whether playbooks/verify.yml fails in the end when anything has drifted."),
-    _cluster("renew_below", "float", 0.5, "Client certificates are renewed when less than this share of their life is left.", constraint=constraints.share),
-    Setting(
-        "trinode_in_process", "bool", "anywhere", True, "Whether this collection's modules run inside the Ansible worker (fast), or as ordinary modules do."
-    ),
-)
-
-_MACHINE = (
-    _machine(
-        "address",
-        "str",
-        "{{ ansible_host | default(inventory_hostname, true) }}",
-        "Address at which the machine is reached. By default ansible_host, else its name in the inventory.",
-        constraint=constraints.address,
-    ),
-    _machine(
-        "hostname",
-        "str",
-        "{{ inventory_hostname }}",
-        "Host name and node name, by RFC 1123. By default its name in the inventory.",
     _cluster(
         "gate_allowed",
         "list",
@@ -278,6 +278,28 @@ _MACHINE = (
     ),
     _cluster("gate_certificate_warn", "float", 30.0, "The gate warns of certificates that expire within so many days."),
     _cluster("gate_certificate_refuse", "float", 7.0, "The gate stays closed when a certificate expires within so many days."),
+    _cluster("gate_ceph_allowed", "list", [], "Names of Ceph's health checks that may warn all the same, such as MON_DISK_LOW.", elements="str"),
+    _cluster("verify_drift", "bool", True, "Whether playbooks/verify.yml compares machines, cluster and Git with what they are to be."),
+    _cluster("verify_strict", "bool", False, "Whether playbooks/verify.yml fails in the end when anything has drifted."),
+    _cluster("renew_below", "float", 0.5, "Client certificates are renewed when less than this share of their life is left.", constraint=constraints.share),
+    Setting(
+        "trinode_in_process", "bool", "anywhere", True, "Whether this collection's modules run inside the Ansible worker (fast), or as ordinary modules do."
+    ),
+)
+
+_MACHINE = (
+    _machine(
+        "address",
+        "str",
+        "{{ ansible_host | default(inventory_hostname, true) }}",
+        "Address at which the machine is reached. By default ansible_host, else its name in the inventory.",
+        constraint=constraints.address,
+    ),
+    _machine(
+        "hostname",
+        "str",
+        "{{ inventory_hostname }}",
+        "Host name and node name, by RFC 1123. By default its name in the inventory.",
         constraint=constraints.rfc1123_label,
     ),
     _machine("role", "str", "controlplane", "What the machine is in the cluster.", choices=("controlplane", "worker")),
@@ -315,6 +337,41 @@ _MACHINE = (
     ),
     _machine("uuid", "str", "", "UUID of the machine (SMBIOS). Where given, a machine with another one is refused.", constraint=constraints.uuid),
     _machine("serial", "str", "", "Serial number of the machine (SMBIOS). Where given, a machine with another one is refused."),
+    _machine(
+        "macs",
+        "list",
+        [],
+        "Hardware addresses of the machine's links. Where given, a machine in maintenance mode that lacks one of them is refused.",
+        element_constraint=constraints.mac,
+        **_TEXTS,
+    ),
+    _machine(
+        "boot_way",
+        "str",
+        "manual",
+        "How the machine comes into maintenance mode when it does not answer: by its BMC from a virtual CD (redfish), over the network (pxe, with a BMC by "
+        "itself), or by you (manual).",
+        choices=("redfish", "pxe", "manual"),
+    ),
+    _machine(
+        "boot_confirm",
+        "str",
+        "",
+        "Serial number of a machine that is to be booted anew over its BMC although it runs something, or may be installed. What it runs is lost; for one run.",
+    ),
+    _machine("bmc_address", "str", "", "Name, address or URL of the machine's BMC (Redfish). Without a scheme, https.", constraint=constraints.bmc_address),
+    _machine("bmc_username", "str", "", "User of the BMC, who may operate power and virtual media."),
+    _machine("bmc_password", "str", "", "Password of that user, encrypted with Ansible Vault."),
+    _machine("bmc_ca_file", "str", "", "File with the authority of the BMC's certificate in PEM. Empty trusts public ones."),
+    _machine(
+        "bmc_certificate_fingerprint",
+        "str",
+        "",
+        "SHA-256 fingerprint of the BMC's certificate, in hexadecimal, in place of an authority.",
+        constraint=constraints.bmc_fingerprint,
+    ),
+    _machine("bmc_validate_certs", "bool", True, "Whether the BMC's certificate is verified. Without, anyone in between learns the password."),
+    _machine("bmc_system", "str", "", "Path, id or UUID of the machine, where the BMC has several."),
     _machine("extensions", "list", [], "System extensions of this machine besides those of all.", element_constraint=constraints.extension, **_TEXTS),
     _machine(
         "kernel_arguments", "list", [], "Kernel arguments of this machine besides those of all.", element_constraint=constraints.kernel_argument, **_TEXTS

@@ -35,7 +35,8 @@ class Machine:
             raise CertificateMismatch(
                 f"the machine shows a certificate with fingerprint {shown.fingerprint}, expected was {self.expected_fingerprint}",
                 where=self.address,
-                hint="Compare with the one on the machine's console, new at every boot into maintenance mode, and correct machine_certificate_fingerprint.",
+                hint="Compare with the one on the machine's console, new at every boot into maintenance mode, and correct machine_certificate_fingerprint. "
+                "Where that is not set, the machine was looked at in this run and shows another one since: was it rebooted? If not, something is in between.",
             )
         return shown
 

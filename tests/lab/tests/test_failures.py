@@ -28,7 +28,8 @@ def test_machine_off(fresh: Lab) -> None:
     fresh.command("power", "off", "m2")
     events = len(fresh.changes())
     try:
-        failed(fresh.playbook("site.yml"), "m2", fresh.address(2), "does not answer", within=60)
+        run = fresh.playbook("site.yml", variables={"trinode_boot_timeout": 3})
+        failed(run, f"m2: the machine at {fresh.address(2)} does not answer. Boot it from https://", "metal-amd64.iso", within=60)
         assert fresh.changes()[events:] == []
     finally:
         fresh.command("power", "on", "m2")
@@ -36,7 +37,7 @@ def test_machine_off(fresh: Lab) -> None:
 
 
 def test_wrong_address(fresh: Lab) -> None:
-    run = fresh.playbook("site.yml", variables={"machine_address": "{{ lab_prefix }}.{{ 201 + groups['machines'].index(inventory_hostname) }}"})
+    run = fresh.playbook("playbooks/preflight.yml", variables={"machine_address": "{{ lab_prefix }}.{{ 201 + groups['machines'].index(inventory_hostname) }}"})
     prefix = fresh.address(1).rsplit(".", 1)[0]
     failed(run, f"the machine does not answer at {prefix}.202", "machine_address", "the address is right", within=60)
 
