@@ -105,6 +105,7 @@ findings:
   sample: 0
 """
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,6 +135,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 # Rook's own pods need the same.
 _PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 _DEVICES = "/dev/"
+_MONITORS = "rook-ceph-mon"
 
 
 def run(task: Task) -> Outcome:
@@ -147,7 +149,7 @@ def run(task: Task) -> Outcome:
     deadline = Deadline(params["timeout"])
     try:
         client = connect(params["kubeconfig"], params["context"], deadline)
-        there = _namespace_exists(client, params["namespace"])
+        there = bool(_answer(client, f"/api/v1/namespaces/{params['namespace']}"))
     except (MissingKubeconfigError, ApiUnreachable) as error:
         if not task.check_mode:
             raise
@@ -223,25 +225,24 @@ def _unseen(message: str, *, changed: bool = False) -> Outcome:
     return Outcome(changed=changed, message=message, values={"disks": [], "wipes": [], "looked": False, "findings": 0})
 
 
-def _namespace_exists(client: Client, namespace: str) -> bool:
-    try:
-        client.get(f"/api/v1/namespaces/{namespace}")
-    except ApiError as error:
-        if error.not_found:
-            return False
-        raise
-    return True
-
-
 def _fsid(client: Client, namespace: str) -> str:
-    """The fsid of the namespace's Ceph cluster; empty before it has one."""
+    """The fsid of the namespace's Ceph cluster; empty before it has one. Rook makes OSDs before the CephCluster tells it, but not before its Secret does."""
+    clusters = _answer(client, f"/apis/ceph.rook.io/v1/namespaces/{namespace}/cephclusters").get("items") or []
+    told = next((str(fsid) for item in clusters if (fsid := ((item.get("status") or {}).get("ceph") or {}).get("fsid"))), "")
+    if told or not clusters:
+        return told
+    data = _answer(client, f"/api/v1/namespaces/{namespace}/secrets/{_MONITORS}").get("data") or {}
+    return base64.b64decode(data.get("fsid") or "").decode()
+
+
+def _answer(client: Client, path: str) -> dict[str, Any]:
+    """What is there; empty where nothing is, or its kind is not served."""
     try:
-        clusters, _version = client.list(f"/apis/ceph.rook.io/v1/namespaces/{namespace}/cephclusters")
+        return client.get(path)
     except ApiError as error:
         if error.not_found:
-            return ""
+            return {}
         raise
-    return next((str(fsid) for item in clusters if (fsid := ((item.get("status") or {}).get("ceph") or {}).get("fsid"))), "")
 
 
 def main() -> None:

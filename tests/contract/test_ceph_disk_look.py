@@ -10,18 +10,20 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from trinode_lab import signatures as writers
 
+from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.disks import reader, signatures
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.probe import LABEL
+from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import ceph_disk_look
 
@@ -65,7 +67,7 @@ class Nodes:
 
     def printed(self, pod: str) -> str:
         """What the pod's program prints."""
-        job = next(job for job in self.seen if job["metadata"]["name"] == pod.removesuffix("-pod"))
+        job = next(job for job in self.seen if _pod(job) == pod)
         operands = job["spec"]["template"]["spec"]["containers"][0]["command"][4:]
         lines = []
         for path, numbers in zip(operands[::2], operands[1::2], strict=True):
@@ -90,15 +92,20 @@ class Nodes:
             status["conditions"] = [{"type": kind, **stamp} for kind in ("FailureTarget", "Failed")]
         else:
             labels = {**template["metadata"]["labels"], "batch.kubernetes.io/controller-uid": job["metadata"]["uid"]}
-            pod = {"metadata": {"name": f"{name}-pod", "labels": labels}, "spec": {**template["spec"], "serviceAccountName": "default"}}
+            pod = {"metadata": {"name": _pod(job), "labels": labels}, "spec": {**template["spec"], "serviceAccountName": "default"}}
             path = f"/api/v1/namespaces/{self.namespace}/pods"
             with contextlib.suppress(ApiError):
                 self.client.request("POST", f"/api/v1/namespaces/{self.namespace}/serviceaccounts", {"metadata": {"name": "default"}})
             self.client.request("POST", path, pod)
-            self.client.request("PATCH", f"{path}/{name}-pod/status", {"status": {"phase": "Succeeded"}}, content_type=MERGE)
+            self.client.request("PATCH", f"{path}/{_pod(job)}/status", {"status": {"phase": "Succeeded"}}, content_type=MERGE)
             stamp = {"status": "True", "lastTransitionTime": now, "lastProbeTime": now}
             status |= {"completionTime": now, "succeeded": 1, "conditions": [{"type": kind, **stamp} for kind in ("SuccessCriteriaMet", "Complete")]}
         self.client.request("PATCH", f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{name}/status", {"status": status}, content_type=MERGE)
+
+
+def _pod(job: dict[str, Any]) -> str:
+    """No controller removes the pods of a Job that is gone, so none may have another's name."""
+    return f"{job['metadata']['name']}-{job['metadata']['uid'][:8]}"
 
 
 @pytest.fixture
@@ -123,6 +130,53 @@ def label(tmp_path: Path) -> bytes:
         file.truncate(GIB // 1024)
     writers.write_bluestore(path)
     return path.read_bytes()[: signatures.BLOCK]
+
+
+@pytest.fixture
+def cluster(client: Client, namespace: str) -> Callable[..., None]:
+    """Makes the CephCluster, whose status tells an fsid, or Rook's Secret does."""
+    kind = {"group": "ceph.rook.io", "scope": "Namespaced", "names": {"plural": "cephclusters", "kind": "CephCluster", "singular": "cephcluster"}}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    with contextlib.suppress(ApiError):  # it is there from the test before
+        client.request("POST", definitions, {"metadata": {"name": "cephclusters.ceph.rook.io"}, "spec": {**kind, "versions": [version]}})
+
+    def make(*, status: str = "", secret: str = "") -> None:
+        path = f"/apis/ceph.rook.io/v1/namespaces/{namespace}/cephclusters"
+        item = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "status": {"ceph": {"fsid": status}}}
+        retried(lambda: _made(client, path, item), Deadline(20), path)
+        client.request("POST", f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": "rook-ceph-mon"}, "stringData": {"fsid": secret}})
+
+    return make
+
+
+def _made(client: Client, path: str, item: dict[str, Any]) -> None:
+    try:
+        client.request("POST", path, item)
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        raise ApiError("not served yet", code=503) from error
+
+
+@pytest.mark.parametrize("told", ["status", "secret"])
+def test_our_own(kubeconfig: Path, nodes: Nodes, cluster: Callable[..., None], tmp_path: Path, told: str) -> None:
+    """An OSD that was made while we looked is fine; a later label of one that Ceph has is told, of one that it does not have any more refused."""
+    block = label(tmp_path)
+    (found,) = signatures.found(GIB, {0: block})
+    assert isinstance(found, signatures.Label)
+    cluster(**{told: found.fsid})
+    nodes.contents = {"S1": {0: block, GIB: block}}
+    warnings: list[str] = []
+    assert look(kubeconfig, nodes.namespace, disks=DISKS[:1], ours=[{"osd": 3}], warnings=warnings).values["wipes"] == []
+    assert warnings == []
+    nodes.contents = {"S1": {GIB: block}}
+    assert look(kubeconfig, nodes.namespace, disks=DISKS[:1], ours=[{"osd": 3}], warnings=warnings).values["wipes"] == []
+    assert len(warnings) == 1
+    assert "its first label of BlueStore is gone" in warnings[0]
+    with pytest.raises(RefusedError, match="which this cluster does not have any more"):
+        look(kubeconfig, nodes.namespace, disks=DISKS[:1], ours=[{"osd": 4}])
 
 
 @pytest.mark.parametrize("check", [False, True])

@@ -99,6 +99,10 @@ def judge(candidate: Candidate, read: Bytes, cluster: Cluster) -> Seen:
     contents = signatures.found(candidate.disk.size, read.blocks)
     text = signatures.described(contents)
     foreign = [item for item in contents if candidate.wiped or isinstance(item, Raid) or not _taken_back(item, cluster)]
+    if foreign and len(foreign) < len(contents):
+        # Beside what is the cluster's own: nobody may permit to wipe that.
+        what = f"it holds {text}, of which only a part is this cluster's"
+        return Seen(candidate, text, _about(candidate, what, "Take it out of machine_osd_disks, and find out what it is."))
     if foreign:
         return _foreign(candidate, text, foreign, cluster)
     if not contents or any(item.offset == 0 for item in contents):

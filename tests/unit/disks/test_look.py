@@ -212,12 +212,16 @@ def test_an_osd_that_the_cluster_does_not_have_any_more_is_told_so(path: Path) -
     assert "which this cluster does not have any more" in str(result.finding)
 
 
-def test_software_raid_is_refused_also_beside_our_own_label(path: Path) -> None:
-    put(path, 0, label(FSID))
+@pytest.mark.parametrize("permitted", [False, True])
+@pytest.mark.parametrize("offset", [0, GIB])
+def test_what_is_foreign_beside_our_own_is_refused_and_not_wiped_by_permission(path: Path, offset: int, permitted: bool) -> None:
+    put(path, offset, label(FSID))
     put(path, SIZE - 8192, raid(1))
-    result = seen(path, Cluster(FSID))
+    result = seen(path, Cluster(FSID, frozenset("3")), permitted=permitted)
+    assert not result.wipe
     assert result.finding is not None
-    assert f"it holds a superblock 1.0 of a software RAID at {(SIZE - 8192) // 1024} KiB" in result.finding.what
+    assert f"a superblock 1.0 of a software RAID at {(SIZE - 8192) // 1024} KiB, of which only a part is this cluster's" in result.finding.what
+    assert not result.finding.warning
 
 
 def test_what_cannot_be_read_is_not_empty(path: Path) -> None:
