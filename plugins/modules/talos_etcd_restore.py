@@ -142,7 +142,7 @@ revision:
   type: int
   returned: success
   sample: 48211
-keys:
+entries:
   description: Number of revisions of keys in it.
   type: int
   returned: success
@@ -210,7 +210,7 @@ def run(task: Task) -> Outcome:
     request = Request(params["cluster_name"], params["vault_password"], params["directory"], params["backup"], store(params, deadline), permission)
     first = Machine(params["address"], talosctl=params["talosctl"], talosconfig=params["talosconfig"])
     done = restore(first, [first.at(address) for address in params["endpoints"]], request, check_mode=task.check_mode, deadline=deadline)
-    values: dict[str, Any] = {"backup": done.backup, "taken": done.header.taken, "revision": done.header.revision, "keys": done.header.keys}
+    values: dict[str, Any] = {"backup": done.backup, "taken": done.header.taken, "revision": done.header.revision, "entries": done.header.keys}
     values["steps"] = list(done.steps)
     if done.summary is not None:
         values["etcd"] = done.summary.as_values()

@@ -114,7 +114,7 @@ revision:
   type: int
   returned: when it was taken
   sample: 48211
-keys:
+entries:
   description: Number of revisions of keys in it.
   type: int
   returned: when it was taken

@@ -29,7 +29,7 @@ class Content:
     size: int
 
     def as_values(self) -> dict[str, Any]:
-        return {"revision": self.revision, "keys": self.keys, "size": self.size}
+        return {"revision": self.revision, "entries": self.keys, "size": self.size}
 
 
 def check(file: IO[bytes], *, where: str) -> Content:
