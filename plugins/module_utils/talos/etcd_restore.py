@@ -214,14 +214,19 @@ def _recover(first: Machine, plain: IO[bytes], directory: str, deadline: Deadlin
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as named:
             plain.seek(0)
             shutil.copyfileobj(plain, named, 1 << 20)
+        lost = False
         while True:
             try:
                 progress(f"restores etcd on {first.address}")
                 first.client().run("bootstrap", f"--recover-from={path}", action="restore etcd", deadline=deadline, seconds=deadline.remaining)
             except AlreadyDone as error:
+                if lost:
+                    # The answer to the try before was lost, not the try.
+                    return
                 hint = "Look at what runs there (talos_etcd_info), and run this again."
                 raise RefusedError("etcd has data again, so that nothing was restored", where=first.address, hint=hint) from error
-            except (NotReady, Unreachable, ConnectionFailed) as error:
+            except (NotReady, Unreachable) as error:
+                lost = lost or isinstance(error, Unreachable)
                 if deadline.expired:
                     raise DeadlineExceeded(f"etcd could not be restored: {error.what}", where=first.address, hint=error.hint) from error
                 progress(f"{first.address}: {error.what}; trying again")
