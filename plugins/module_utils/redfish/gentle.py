@@ -47,8 +47,9 @@ class Gentle(HTTPAdapter):  # type: ignore[misc]
         return super().init_poolmanager(*arguments, **options, **pinned)
 
     def send(self, request: PreparedRequest, **options: Any) -> Response:
-        """One call, with its further tries."""
+        """One call, with its further tries, as far as there is time for them."""
         for pause in self.pauses:
+            failure: Exception | None = None
             try:
                 answer = self._send_once(request, options)
             except exceptions.SSLError:
@@ -56,13 +57,15 @@ class Gentle(HTTPAdapter):  # type: ignore[misc]
             except (exceptions.ConnectionError, exceptions.Timeout) as error:
                 if not bears_another_try(request.method or "", error):
                     raise
-                problem = "does not answer"
+                failure, problem = error, "does not answer"
             else:
                 if answer.status_code not in BUSY and not (request.method in ("GET", "HEAD") and answer.status_code in FAILED):
                     return answer
                 problem = f"answers with HTTP {answer.status_code}"
             progress(f"the BMC {self.url} {problem}; trying again in {pause:.0f} s")
             self.deadline.pause(pause)
+            if failure is not None and self.deadline.expired:
+                raise failure
         return self._send_once(request, options)
 
     def _send_once(self, request: PreparedRequest, options: dict[str, Any]) -> Response:

@@ -47,7 +47,7 @@ def lines() -> Iterator[list[str]]:
 
 
 def boot(bmc: FakeBmc, *, check_mode: bool = False, **options: Any) -> Outcome:
-    params = {**DEFAULTS, "address": bmc.url, "username": USER, "password": PASSWORD, "name": "m1", "image": IMAGE, "pause": 0, "timeout": 20, **options}
+    params = {**DEFAULTS, "address": bmc.url, "username": USER, "password": PASSWORD, "name": "m1", "image": IMAGE, "pause": 0, "timeout": 300, **options}
     return redfish_boot.run(Task(params, check_mode, True, lambda _text: None))
 
 
@@ -242,6 +242,12 @@ def test_a_dead_bmc() -> None:
         port = closed.getsockname()[1]
     with pytest.raises(BmcUnreachable, match=rf"^http://127.0.0.1:{port}: the BMC does not answer \(connection refused\)\. Check its address"):
         boot(FakeBmc(url=f"http://127.0.0.1:{port}"))
+
+
+def test_a_dead_bmc_and_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gentle.Gentle.__init__, "__kwdefaults__", {"pauses": (5.0, 5.0)})
+    with pytest.raises(BmcUnreachable, match="connection refused"):
+        boot(FakeBmc(url="http://127.0.0.1:9"), timeout=1)
 
 
 def test_a_bmc_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
