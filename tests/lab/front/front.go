@@ -26,6 +26,9 @@ type Front struct {
 	timeline      *Timeline
 	supervisor    *Supervisor
 	configuration string // the machine's configuration in its STATE, a file
+	systems       string // file: which Talos is installed and runs
+	upgradeFault  string // file: what the next upgrade shall do wrong
+	uuid, serial  string // of the machine's system
 	port          string
 	redirect      bool
 	installReboot bool
@@ -60,7 +63,10 @@ func (f *Front) Follow(stage Stage, certificate *x509.Certificate) {
 	}
 
 	if stage != StageDown {
-		var err error
+		err := f.describeSystem(context.Background())
+		if err != nil {
+			log.Printf("stage %s: %v", stage, err)
+		}
 
 		if f.service, err = f.newService(stage, certificate); err != nil {
 			log.Printf("stage %s: %v", stage, err)

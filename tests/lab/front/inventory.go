@@ -22,6 +22,8 @@ import (
 	"github.com/siderolabs/go-blockdevice/v2/partitioning"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/resources/block"
+	"github.com/siderolabs/talos/pkg/machinery/resources/hardware"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 )
 
 const (
@@ -75,7 +77,10 @@ type Inventory struct {
 }
 
 // ResourceTypes are the types that the inventory answers for.
-var ResourceTypes = []resource.Type{block.DeviceType, block.DiskType, block.SymlinkType, block.DiscoveredVolumeType, block.SystemDiskType}
+var ResourceTypes = []resource.Type{
+	block.DeviceType, block.DiskType, block.SymlinkType, block.DiscoveredVolumeType, block.SystemDiskType,
+	hardware.SystemInformationType, runtime.VersionType,
+}
 
 // NewInventory reads disks.json and probes the disks once.
 func NewInventory(path string) (*Inventory, error) {

@@ -41,7 +41,7 @@ func (m *machineService) ApplyConfiguration(ctx context.Context, request *machin
 
 	fields := Fields{"mode": strings.ToLower(request.GetMode().String()), "dry_run": request.GetDryRun(), "stage": m.stage.String()}
 
-	response, disk, err := m.apply(ctx, request)
+	response, disk, image, err := m.apply(ctx, request)
 	if err != nil {
 		fields["error"] = err.Error()
 	}
@@ -64,7 +64,11 @@ func (m *machineService) ApplyConfiguration(ctx context.Context, request *machin
 		return nil, fmt.Errorf("front: the machine has the configuration, but the installation onto %s failed: %w", disk.DevPath(), err)
 	}
 
-	m.front.timeline.Record("install", true, Fields{"disk": disk.Name, "serial": disk.Serial})
+	if err = m.front.InstallSystem(image); err != nil {
+		return nil, err
+	}
+
+	m.front.timeline.Record("install", true, Fields{"disk": disk.Name, "serial": disk.Serial, "image": image})
 
 	if err = m.front.inventory.Scan(ctx); err != nil {
 		return nil, err
@@ -77,25 +81,34 @@ func (m *machineService) ApplyConfiguration(ctx context.Context, request *machin
 	return response, nil
 }
 
-// apply returns the machine's answer, and the disk to install onto, if that is due.
-func (m *machineService) apply(ctx context.Context, request *machine.ApplyConfigurationRequest) (*machine.ApplyConfigurationResponse, *Disk, error) {
+// apply returns the machine's answer, and the disk to install onto, if that is due, with the installer's image.
+func (m *machineService) apply(
+	ctx context.Context, request *machine.ApplyConfigurationRequest,
+) (*machine.ApplyConfigurationResponse, *Disk, string, error) {
 	outgoing, connection, err := m.machine(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 
-	var disk *Disk
+	var (
+		disk  *Disk
+		image string
+	)
 
 	// What cannot be read is left to the machine to refuse.
 	provider, err := configloader.NewFromBytes(request.GetData())
 	if err == nil && provider.RawV1Alpha1() != nil {
 		if disk, err = m.installDisk(ctx, provider); err != nil {
-			return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+			return nil, nil, "", status.Error(codes.InvalidArgument, err.Error())
+		}
+
+		if disk != nil {
+			image = provider.Machine().Install().Image()
 		}
 
 		if ca := provider.Machine().Security().IssuingCA(); ca != nil && !request.GetDryRun() {
 			if err = m.front.identity.Expect(ca.Crt, ca.Key); err != nil {
-				return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+				return nil, nil, "", status.Error(codes.InvalidArgument, err.Error())
 			}
 		}
 	}
@@ -105,7 +118,7 @@ func (m *machineService) apply(ctx context.Context, request *machine.ApplyConfig
 		m.front.identity.Dismiss()
 	}
 
-	return response, disk, err
+	return response, disk, image, err
 }
 
 // installDisk is nil when Talos would not install: the machine runs a configuration, or Talos is on a disk already.

@@ -39,7 +39,8 @@ type machineService struct {
 	machine.UnimplementedMachineServiceServer
 	*Local
 
-	applying sync.Mutex
+	applying  sync.Mutex
+	upgrading sync.Mutex
 }
 
 type storageService struct {
@@ -56,7 +57,10 @@ type resourceService struct {
 func NewLocal(front *Front, stage Stage, connections *Connections) (*Local, error) {
 	local := &Local{front: front, stage: stage, connections: connections, server: grpc.NewServer(grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize))}
 
-	machine.RegisterMachineServiceServer(local.server, &machineService{Local: local})
+	machines := &machineService{Local: local}
+
+	machine.RegisterMachineServiceServer(local.server, machines)
+	machine.RegisterLifecycleServiceServer(local.server, &lifecycleService{machineService: machines})
 	storage.RegisterStorageServiceServer(local.server, &storageService{Local: local})
 	v1alpha1.RegisterStateServer(local.server, &resourceService{State: cosiserver.NewState(front.inventory.State), Local: local})
 

@@ -40,6 +40,9 @@ func run() error {
 		timelinePath  = flag.String("timeline", "", "file that events are appended to, JSON lines")
 		disks         = flag.String("disks", "", "disks.json")
 		control       = flag.String("control", "", "unix socket of the machine's supervisor")
+		systems       = flag.String("systems", "", "file that says which Talos is installed and runs (default: systems.json beside disks.json)")
+		systemUUID    = flag.String("uuid", "", "UUID of the machine's system (SMBIOS); empty: the machine tells none, as in container mode")
+		systemSerial  = flag.String("serial", "", "serial number of the machine's system (SMBIOS)")
 		machineState  = flag.String("machine-state", "", "the machine's STATE (default: the directory state beside disks.json)")
 		redirect      = flag.Bool("redirect", true, "lead calls from inside the machine to its own address here as well (nft)")
 		installReboot = flag.Bool("install-reboot", true, "restart the machine after an installation, as on metal")
@@ -59,6 +62,10 @@ func run() error {
 
 	if *machineState == "" {
 		*machineState = filepath.Join(filepath.Dir(*disks), "state")
+	}
+
+	if *systems == "" {
+		*systems = filepath.Join(filepath.Dir(*disks), "systems.json")
 	}
 
 	_, port, err := net.SplitHostPort(*listen)
@@ -83,6 +90,10 @@ func run() error {
 		timeline:      &Timeline{path: *timelinePath, machine: *machineName},
 		supervisor:    &Supervisor{socket: *control},
 		configuration: filepath.Join(*machineState, constants.ConfigFilename),
+		systems:       *systems,
+		upgradeFault:  filepath.Join(*stateDir, "upgrade-fault"),
+		uuid:          *systemUUID,
+		serial:        *systemSerial,
 		port:          port,
 		redirect:      *redirect,
 		installReboot: *installReboot,
