@@ -1,7 +1,8 @@
 """Boots one machine: namespaces, root file system, Talos's init as PID 1. Waits for its end and exits with what it asked for.
 
 Run by the supervisor as ``python -m trinode_lab.boot SPECIFICATION`` (under the shim where the host needs it), where the specification is JSON:
-``{namespace, cgroup: [parts], rootfs, directory, hostname, binds: [{source, target, writable}]}``; targets are below the machine's root.
+``{namespace, cgroup: [parts], rootfs, directory, hostname, files: {name: text}, binds: [{source, target, writable}]}``; names and targets are below the
+machine's root.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def _init(specification: dict[str, Any]) -> None:
     root = _root(Path(specification["rootfs"]), directory / "root")
     socket.sethostname(specification["hostname"])
     (root / "etc/hostname").write_text(f"{specification['hostname']}\n")
+    for name, text in specification["files"].items():
+        (root / name).write_text(text)
     kernel.mount("proc", root / "proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     kernel.mount("sysfs", root / "sys", "sysfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     _cgroups(root / "sys/fs/cgroup", group_paths)

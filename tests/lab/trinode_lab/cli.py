@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from trinode_lab import ceph, commands, disks, faults, foreign, git, lifecycle, status, tools
+from trinode_lab import bmc_faults, ceph, commands, disks, faults, foreign, git, lifecycle, status, systems, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
@@ -26,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     add("build", lambda _: lifecycle.build(), "build the tools, the root file system and the images that are missing")
     up = add("up", _up, "bring machines up, in maintenance mode")
     up.add_argument("--no-front", action="store_true", help="without the hardware front")
+    up.add_argument("--powered-off", action="store_true", help="machines without power and with empty disks; their BMCs answer")
     add("down", lambda options: lifecycle.down(_settings(options)), "end and remove everything")
     add("status", _status, "what each machine is").add_argument("--json", action="store_true")
     add("inventory", lambda options: _print(status.inventory(_standing(options))), "addresses and paths of the lab, JSON")
@@ -33,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     url.add_argument("user", nargs="?", choices=git.USERS, default=git.USERS[0], help=f"who (default: {git.USERS[0]})")
     add("bin", lambda _: print(tools.user_programs()), "print the directory with talosctl, helm, kubectl, kubeseal and argocd")
     logs = add("logs", _logs, "what a machine's console, the registry, the Git server or a front printed")
-    logs.add_argument("what", help="a machine (m1), registry, git, front or supervisor")
+    logs.add_argument("what", help="a machine (m1), registry, git, bmc, front or supervisor")
     logs.add_argument("machine", nargs="?", help="with front and supervisor: the machine")
     power = add("power", _power, "switch a machine: on, off (in order), reboot (in order), cut (at once), reset (wiped, to maintenance)")
     power.add_argument("action", choices=("on", "off", "reboot", "cut", "reset"))
@@ -110,6 +112,10 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     add("lose-etcd-member", on_machine(faults.lose_etcd_member), "power cut, etcd's data gone, power on (Talos joins again as a new member)")
     add("image-unpullable", lambda options: faults.image_unpullable(_standing(options), options.image, True), "have the registry refuse an image", "image")
     add("image-restore", lambda options: faults.image_unpullable(_standing(options), options.image, False), "have it served again", "image")
+    roll = add("upgrade", _fault_upgrade, "have the machine's next upgrade of Talos go wrong, once")
+    roll.add_argument("what", choices=(*systems.UPGRADE_FAULTS, "none"), help="none: take it back")
+    controller = add("bmc", _fault_bmc, "have the machine's BMC do something wrong, until `up`")
+    controller.add_argument("what", choices=tuple(bmc_faults.FAULTS), help="; ".join(f"{name}: {text}" for name, text in bmc_faults.FAULTS.items()))
     disk = add("disk", _fault_disk, "have a disk die, or live again")
     disk.add_argument("disk", help=_DISK)
     disk.add_argument("what", choices=("fail", "restore"))
@@ -135,6 +141,16 @@ def _fault_disk(options: argparse.Namespace) -> None:
     act(settings, settings.machine(options.machine), options.disk)
 
 
+def _fault_bmc(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    faults.bmc(settings, settings.machine(options.machine), options.what)
+
+
+def _fault_upgrade(options: argparse.Namespace) -> None:
+    settings = _standing(options)
+    faults.upgrade(settings, settings.machine(options.machine), options.what)
+
+
 def _swap_disks(options: argparse.Namespace) -> None:
     settings = _standing(options)
     disks.swap(settings, settings.machine(options.machine), *options.disks)
@@ -150,7 +166,14 @@ def _program(options: argparse.Namespace) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    return make_settings(options.name, options.network, options.machines, options.state, not getattr(options, "no_front", False))
+    return make_settings(
+        options.name,
+        options.network,
+        options.machines,
+        options.state,
+        front=not getattr(options, "no_front", False),
+        powered_off=getattr(options, "powered_off", False),
+    )
 
 
 def _standing(options: argparse.Namespace) -> Settings:
@@ -164,7 +187,7 @@ def _standing(options: argparse.Namespace) -> Settings:
 def _up(options: argparse.Namespace) -> None:
     settings = _settings(options)
     if settings.front and not tools.has_front():
-        settings = Settings(settings.name, settings.network, settings.machine_count, settings.state, front=False)
+        settings = replace(settings, front=False)
     lifecycle.up(settings)
 
 
@@ -206,7 +229,7 @@ def _partition(options: argparse.Namespace) -> None:
 
 
 def _log_file(settings: Settings, what: str, machine: str | None) -> Path:
-    if what in ("registry", "git"):
+    if what in ("registry", "git", "bmc"):
         return settings.state / what / "log"
     if what in ("front", "supervisor"):
         if not machine:

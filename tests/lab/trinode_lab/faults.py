@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 
-from trinode_lab import control, lifecycle, network, tools
+from trinode_lab import bmc_faults, control, lifecycle, network, status, systems, tools
 from trinode_lab.errors import LabError
 from trinode_lab.processes import wait_until
 from trinode_lab.settings import Machine, Settings
@@ -63,6 +63,26 @@ def lose_etcd_member(settings: Settings, machine: Machine) -> None:
     power(settings, machine, "cut")
     shutil.rmtree(data)
     power(settings, machine, "on")
+
+
+def upgrade(settings: Settings, machine: Machine, what: str) -> None:
+    """What the machine's next upgrade shall do wrong, once; ``none``: nothing."""
+    path = systems.upgrade_fault(machine)
+    if what == "none":
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{what}\n")
+    Timeline(settings.timeline).record("fault", machine=machine.name, fault=f"upgrade-{what}")
+
+
+def bmc(settings: Settings, machine: Machine, what: str) -> None:
+    """What the machine's BMC does wrong from now on; ``up``: nothing."""
+    bmc_faults.write(settings.state, machine.name, what)
+    lifecycle.look_at_bmc_faults(settings)
+    if not wait_until(lambda: status.listens(settings.gateway, settings.bmc_port(machine)) is (what != "down"), 10):
+        raise LabError(f"{machine.name}: its BMC does not go {what}; the log: {settings.bmc / 'log'}")
+    Timeline(settings.timeline).record("fault", machine=machine.name, fault=f"bmc-{what}")
 
 
 def image_unpullable(settings: Settings, image: str, unpullable: bool) -> None:

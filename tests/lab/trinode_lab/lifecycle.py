@@ -11,7 +11,24 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from trinode_lab import ceph, cgroups, charts, control, disks, git, host, images, network, ownership, registry, rootfs, status, tools
+from trinode_lab import (
+    bmc,
+    bmc_identity,
+    ceph,
+    cgroups,
+    charts,
+    control,
+    disks,
+    git,
+    host,
+    images,
+    network,
+    ownership,
+    registry,
+    rootfs,
+    status,
+    tools,
+)
 from trinode_lab.errors import LabError
 from trinode_lab.processes import Record, start_daemon, wait_until
 from trinode_lab.settings import SETTINGS_FILE, Machine, Settings, load_settings
@@ -38,6 +55,8 @@ def build(*, front: bool = True) -> None:
 def up(settings: Settings) -> None:
     """Machines in maintenance mode. What a killed `up` of this name left is removed first; a lab that stands is left as it is."""
     build(front=settings.front)
+    if settings.powered_off and not bmc.available():
+        raise LabError("machines that are powered off need BMCs, and sushy-tools is not installed: `make setup` installs it")
     with ownership.locked(f"lab {settings.name}"):
         standing = load_settings(settings)
         if standing and any(control.alive(machine) for machine in standing.machines) and not _unfinished(settings):
@@ -48,10 +67,13 @@ def up(settings: Settings) -> None:
         started = time.monotonic()
         _prepare(settings)
         _start(settings)
-        _wait_for_maintenance(settings)
+        if not settings.powered_off:
+            _wait_for_maintenance(settings)
+        _start_bmcs(settings)
         (settings.state / "unfinished").unlink()
     Timeline(settings.timeline).record("lab-up", seconds=round(time.monotonic() - started, 1))
-    print(f"lab {settings.name}: {settings.machine_count} machine(s) in maintenance mode after {time.monotonic() - started:.1f} s", flush=True)
+    what = "powered off" if settings.powered_off else "in maintenance mode"
+    print(f"lab {settings.name}: {settings.machine_count} machine(s) {what} after {time.monotonic() - started:.1f} s", flush=True)
 
 
 def _unfinished(settings: Settings) -> bool:
@@ -78,8 +100,9 @@ def _prepare(settings: Settings) -> None:
     )
     (settings.state / "unfinished").touch()
     settings.timeline.touch()  # the machines' pods append to it, and a file must be there to be mounted
-    for name in ("registry", "charts", "cluster"):
+    for name in ("registry", "charts", "cluster", "boot"):
         (settings.state / name).mkdir()
+    bmc_identity.prepare(settings.bmc, settings.gateway)
     git.prepare(settings.git)
     charts.make(settings.state / "charts", ceph=bool(settings.parts()["ceph"]))
     with os.fdopen(os.open(settings.vault_password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
@@ -130,6 +153,25 @@ def stop_git(settings: Settings) -> None:
         raise LabError("the Git server does not end")
 
 
+def look_at_bmc_faults(settings: Settings) -> None:
+    """Have the BMCs' process open and close its ports as the faults say."""
+    process = Record(settings.bmc / "process").read()
+    if process is None:
+        raise LabError(f"the BMCs' process does not run; its log: {settings.bmc / 'log'}")
+    process.end(signal.SIGHUP, 0)
+
+
+def _start_bmcs(settings: Settings) -> None:
+    """Started last, and waited for only where nothing else is there: they take a second or two to start, in which machines that are on can be used."""
+    if not bmc.available():
+        print("  no BMCs: sushy-tools is not installed (`make setup` installs it)", flush=True)
+        return
+    process = start_daemon("trinode_lab.bmc", [str(settings.state)], settings.bmc / "log", _enter(settings))
+    Record(settings.bmc / "process").write(process.pid)
+    if settings.powered_off and not wait_until(lambda: all(status.listens(settings.gateway, settings.bmc_port(machine)) for machine in settings.machines), 60):
+        raise LabError(f"the BMCs do not answer; their log: {settings.bmc / 'log'}")
+
+
 def _wait_for_maintenance(settings: Settings) -> None:
     def ready(machine: Machine) -> bool:
         if not control.alive(machine):
@@ -160,7 +202,7 @@ def down(settings: Settings) -> None:
 def _remove(settings: Settings) -> None:
     group = cgroups.Group(settings.name)
     group.thaw_all()
-    servers = [settings.state / name / "process" for name in ("registry", "git")]
+    servers = [settings.state / name / "process" for name in ("registry", "git", "bmc")]
     for record in [*servers, *(machine.directory / "process" for machine in (load_settings(settings) or settings).machines)]:
         process = Record(record).read()
         if process is not None:

@@ -51,7 +51,10 @@ def create(settings: Settings) -> None:
     ]
     for machine in settings.machines:
         command("ip", "netns", "add", machine.namespace)
-        lines += [f"link add {machine.link} type veth peer name eth0 netns {machine.namespace}", f"link set {machine.link} master {settings.bridge}"]
+        lines += [
+            f"link add {machine.link} type veth peer name eth0 address {machine.mac} netns {machine.namespace}",
+            f"link set {machine.link} master {settings.bridge}",
+        ]
     command("ip", "-batch", "-", text="\n".join(lines) + "\n")
 
 

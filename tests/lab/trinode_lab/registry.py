@@ -1,4 +1,4 @@
-"""The lab's servers on the bridge: a read-only OCI registry that mirrors every registry name, and the charts.
+"""The lab's servers on the bridge: a read-only OCI registry that mirrors every registry name, the charts, and the image factory (factory.py).
 
 It serves the images of images.py under the repository's name without its host, and the stub image under any other name. A pull of a name that the fault
 file lists is refused. Faults: one ``repository`` or ``repository:tag`` a line, in ``<state>/registry/faults``, read for every request.
@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from trinode_lab import factory
 from trinode_lab.images import ANY
 from trinode_lab.timeline import Timeline
 
@@ -115,8 +116,10 @@ def main(state: Path, address: str, images: Path) -> None:
     Registry.images = images
     Registry.faults = state / "registry" / "faults"
     Registry.timeline = Timeline(state / "timeline.jsonl")
+    factory.Factory.state, factory.Factory.timeline = state, Registry.timeline
     servers = [
         ThreadingHTTPServer((address, REGISTRY_PORT), Registry),
+        ThreadingHTTPServer((address, factory.PORT), factory.Factory),
         ThreadingHTTPServer((address, CHARTS_PORT), functools.partial(Charts, directory=str(state / "charts"))),
     ]
     for server in servers:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from trinode_lab import host, tools
+from trinode_lab import host, systems, tools
 from trinode_lab.errors import LabError
 from trinode_lab.settings import cache_directory
 
@@ -133,8 +133,7 @@ def _fill(root: Path) -> None:
     for name, path in _TALOS_FILES.items():
         shutil.copyfile(source / name, root / path)
     shutil.copyfile("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
-    version = tools.TALOS_VERSION
-    (root / "etc/os-release").write_text(f'NAME="Talos"\nID=talos\nVERSION_ID={version}\nPRETTY_NAME="Talos ({version})"\n')
+    (root / "etc/os-release").write_text(systems.os_release(tools.TALOS_VERSION))
 
 
 def _program(source: Path, target: Path) -> None:

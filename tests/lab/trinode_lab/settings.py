@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,21 @@ class Machine:
         return self.directory / "control"
 
     @property
+    def uuid(self) -> str:
+        """Of its system, as SMBIOS, Talos and its BMC tell it. The link's name holds the lab's."""
+        return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.link}.trinode.lab"))
+
+    @property
+    def serial(self) -> str:
+        return f"LAB-{self.name.upper()}"
+
+    @property
+    def mac(self) -> str:
+        """Of its network card: a locally administered address."""
+        digits = uuid.UUID(self.uuid).bytes[:5]
+        return ":".join(f"{number:02x}" for number in (0x02, *digits))
+
+    @property
     def console(self) -> Path:
         return self.directory / "console.log"
 
@@ -58,6 +74,7 @@ class Settings:
     machine_count: int
     state: Path
     front: bool = True
+    powered_off: bool = False  # machines start without power, and boot only what is on their disks, in their drives or on the network
 
     def host(self, number: int) -> str:
         return str(self.network.network_address + number)
@@ -81,6 +98,26 @@ class Settings:
     @property
     def charts_url(self) -> str:
         return f"http://{self.gateway}:8879"
+
+    @property
+    def images_url(self) -> str:
+        """Boot images, as an image factory serves them."""
+        return f"http://{self.gateway}:8080"
+
+    @property
+    def boot_url(self) -> str:
+        """What the network's boot server has: files of the directory boot in the state directory."""
+        return f"{self.images_url}/boot"
+
+    @property
+    def bmc(self) -> Path:
+        return self.state / "bmc"
+
+    def bmc_port(self, machine: Machine) -> int:
+        return 8400 + machine.number
+
+    def bmc_url(self, machine: Machine) -> str:
+        return f"https://{self.gateway}:{self.bmc_port(machine)}"
 
     @property
     def git(self) -> Path:
@@ -123,7 +160,8 @@ class Settings:
         return found
 
     def save(self) -> None:
-        text = json.dumps({"name": self.name, "network": str(self.network), "machines": self.machine_count, "front": self.front}, indent=2)
+        settings = {"name": self.name, "network": str(self.network), "machines": self.machine_count, "front": self.front, "powered_off": self.powered_off}
+        text = json.dumps(settings, indent=2)
         temporary = self.state / f"{SETTINGS_FILE}.new"
         temporary.write_text(f"{text}\n")
         temporary.replace(self.state / SETTINGS_FILE)
@@ -140,7 +178,7 @@ def private_network(text: str, whose: str) -> ipaddress.IPv4Network:
     return block
 
 
-def make_settings(name: str | None, network: str | None, machines: int | None, state: str | None, front: bool = True) -> Settings:
+def make_settings(name: str | None, network: str | None, machines: int | None, state: str | None, *, front: bool = True, powered_off: bool = False) -> Settings:
     """Settings from options, then the environment, then defaults; checked."""
     name = name or os.environ.get("TRINODE_LAB_NAME") or "lab"
     if not re.fullmatch(r"[a-z0-9]{1,8}", name):
@@ -152,7 +190,7 @@ def make_settings(name: str | None, network: str | None, machines: int | None, s
         raise LabError(f"the number of machines must be 1 to {MAXIMUM_MACHINES}, not {number}")
     chosen = state or os.environ.get("TRINODE_LAB_STATE")
     directory = Path(chosen).expanduser().absolute() if chosen else default_state(name)
-    return Settings(name, block, number, directory, front)
+    return Settings(name, block, number, directory, front, powered_off)
 
 
 def load_settings(wanted: Settings) -> Settings | None:
@@ -161,4 +199,4 @@ def load_settings(wanted: Settings) -> Settings | None:
         found = json.loads((wanted.state / SETTINGS_FILE).read_text())
     except FileNotFoundError:
         return None
-    return Settings(found["name"], ipaddress.IPv4Network(found["network"]), found["machines"], wanted.state, found["front"])
+    return Settings(found["name"], ipaddress.IPv4Network(found["network"]), found["machines"], wanted.state, found["front"], found.get("powered_off", False))

@@ -8,8 +8,9 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from trinode_lab import control, git, tools
+from trinode_lab import bmc, bmc_identity, control, git, tools
 from trinode_lab.errors import LabError
+from trinode_lab.factory import EMPTY_SCHEMATIC
 from trinode_lab.network import API_PORT
 from trinode_lab.settings import Machine, Settings
 
@@ -57,15 +58,22 @@ def describe(settings: Settings, machine: Machine) -> dict[str, Any]:
         found = control.status(machine)
     except LabError:
         return {"name": machine.name, "address": machine.address, "power": "none", "stage": "unknown", "etcd": ""}
-    reachable = found["power"] == "on" and not found["frozen"]
+    reachable = found["power"] == "on" and not found["frozen"] and not found.get("nothing_runs")
     etcd = _talosctl(settings, machine, "get", "etcdmember", "-o", "json") if reachable else None
     return {
         "name": machine.name,
         "address": machine.address,
         **found,
-        "stage": stage(settings, machine) if reachable else "off" if found["power"] == "off" else "frozen",
+        "stage": stage(settings, machine) if reachable else _silence(found),
         "etcd": json.loads(etcd)["spec"]["memberID"] if etcd else "",
     }
+
+
+def _silence(found: dict[str, Any]) -> str:
+    """Why a machine cannot be asked."""
+    if found["power"] == "off":
+        return "off"
+    return "frozen" if found["frozen"] else "nothing runs"
 
 
 def nodes(settings: Settings) -> dict[str, str]:
@@ -109,6 +117,16 @@ def inventory(settings: Settings) -> dict[str, Any]:
             "password_file": str(settings.git / "users" / git.USERS[0]),
             "password_files": {user: str(settings.git / "users" / user) for user in git.USERS},
         },
+        "bmc": {
+            "available": bmc.available(),
+            "username": bmc_identity.USER,
+            "password_file": str(settings.bmc / "password"),
+            "ca_file": str(settings.bmc / "ca.crt"),
+            "image_url": f"{settings.images_url}/image/{EMPTY_SCHEMATIC}/{tools.TALOS_VERSION}/metal-amd64.iso",
+            "image_factory": settings.images_url,
+            "boot_directory": str(settings.state / "boot"),
+            "urls": {machine.name: settings.bmc_url(machine) for machine in settings.machines},
+        },
         "state": str(settings.state),
         "cluster": str(settings.cluster),
         "vault_password_file": str(settings.vault_password),
@@ -122,6 +140,10 @@ def inventory(settings: Settings) -> dict[str, Any]:
                 "address": machine.address,
                 "directory": str(machine.directory),
                 "namespace": machine.namespace,
+                "uuid": machine.uuid,
+                "serial": machine.serial,
+                "mac": machine.mac,
+                "bmc": {"url": settings.bmc_url(machine), "system": f"{bmc.SYSTEMS}/{machine.uuid}"},
                 "disks": json.loads((machine.directory / "disks.json").read_text()),
             }
             for machine in settings.machines

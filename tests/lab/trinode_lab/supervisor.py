@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from trinode_lab import ceph, cgroups, disks, kernel, network
+from trinode_lab import ceph, cgroups, disks, firmware, kernel, network, systems
 from trinode_lab.boot import EXIT_CUT, EXIT_POWEROFF, EXIT_REBOOT
 from trinode_lab.console import Console
 from trinode_lab.processes import Process
@@ -25,7 +25,7 @@ from trinode_lab.settings import Machine, Settings, load_settings, make_settings
 from trinode_lab.timeline import Timeline
 
 STOP_SECONDS = 60.0
-COMMANDS = ("on", "poweroff", "cut", "reboot", "reset", "freeze", "thaw", "status")
+COMMANDS = ("on", "poweroff", "cut", "reboot", "restart", "reset", "freeze", "thaw", "status")
 _ENDS = {EXIT_REBOOT: "reboot", EXIT_POWEROFF: "power-off", EXIT_CUT: "power-cut"}
 
 
@@ -38,9 +38,11 @@ class Supervisor:
         self.parts = settings.parts()
         self.timeline = Timeline(settings.timeline)
         self.group = cgroups.Group(settings.name, machine.name)
+        self._firmware_lock = threading.Lock()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._wanted_on = True
+        self._wanted_on = not settings.powered_off
+        self._dark = ""  # why a machine that has power runs nothing
         self._wipe = False
         self._restart = False  # a stop that was asked for as the first half of a reboot
         self._frozen = False
@@ -58,8 +60,8 @@ class Supervisor:
             with self._lock:
                 while not self._wanted_on:
                     self._changed.wait()
-            self._prepare()
-            reason = self._run_once()
+            plan = self._prepare()
+            reason = self._run_once(plan) if plan.source else self._run_nothing(plan)
             with self._lock:
                 if reason == "power-off" and not self._restart:
                     self._wanted_on = False
@@ -69,14 +71,21 @@ class Supervisor:
             if on and reason == "crash":
                 time.sleep(1)  # a machine that cannot boot must not spin
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> firmware.Plan:
         """Power-on: control groups and network as new, disks under the names of this boot, STATE and EPHEMERAL emptied when that was asked for."""
         self.group.create()
         self.group.remove(keep=True)
         network.reset(self.settings, self.machine)
         disks.power_on(self.settings, self.machine)
+        plan = firmware.power_on(self.machine, stick=not self.settings.powered_off, boot_url=self.settings.boot_url)
+        with self._firmware_lock:
+            firmware.consume(self.machine)
+        for note in plan.notes:
+            self.timeline.record("boot-device-failed", machine=self.machine.name, reason=note)
+        if plan.upgrade:
+            self.timeline.record("upgrade", machine=self.machine.name, changes=True, **plan.upgrade)
         with self._lock:
-            wipe, self._wipe = self._wipe, False
+            wipe, self._wipe = self._wipe or plan.wipe, False
         for name in ("state", "var"):
             directory = self.machine.directory / name
             if wipe:
@@ -84,8 +93,20 @@ class Supervisor:
             directory.mkdir(exist_ok=True)
         if wipe:
             self.timeline.record("wiped", machine=self.machine.name, changes=True)
+        return plan
 
-    def _run_once(self) -> str:
+    def _run_nothing(self, plan: firmware.Plan) -> str:
+        """The machine has power and nothing that it could run; until somebody presses a button."""
+        with self._lock:
+            self._boots += 1
+            self._dark = plan.reason if self._wanted_on else ""
+        self.timeline.record("no-boot", machine=self.machine.name, changes=True, boot=self._boots, reason=plan.reason)
+        with self._lock:
+            while self._dark:
+                self._changed.wait(1.0)
+            return "reboot" if self._wanted_on else "power-off"
+
+    def _run_once(self, plan: firmware.Plan) -> str:
         """Boot the machine and wait for its end; what ended it: reboot, power-off, power-cut or crash."""
         specification = {
             "namespace": str(network.NAMESPACES / self.machine.namespace),
@@ -93,6 +114,7 @@ class Supervisor:
             "rootfs": self.parts["rootfs"],
             "directory": str(self.machine.directory),
             "hostname": self.machine.name,
+            "files": {"etc/os-release": systems.os_release(plan.system.version), "etc/extensions.yaml": systems.extensions(plan.system.schematic)},
             "binds": ceph.binds(self.settings, self.machine) if self.parts.get("ceph") else [],
         }
         shim = [self.parts["shim"]] if self.parts["shim"] else []
@@ -103,7 +125,7 @@ class Supervisor:
             self._boot = boot = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=kernel.die_with_parent
             )
-        self.timeline.record("boot", machine=self.machine.name, changes=True, boot=self._boots)
+        self.timeline.record("boot", machine=self.machine.name, changes=True, boot=self._boots, source=plan.source, version=plan.system.version)
         assert boot.stdout is not None
         console = Console(self.machine.console, self.timeline, self.machine.name)
         reader = threading.Thread(target=console.follow, args=(boot.stdout,), daemon=True)
@@ -154,6 +176,8 @@ class Supervisor:
             "timeline": self.settings.timeline,
             "disks": self.machine.directory / "disks.json",
             "control": self.machine.control,
+            "uuid": self.machine.uuid,
+            "serial": self.machine.serial,
         }
         command = [self.parts["front"], *(part for name, value in arguments.items() for part in (f"--{name}", str(value)))]
 
@@ -170,6 +194,8 @@ class Supervisor:
         """Carry out one command of the socket; what to answer."""
         if name == "status":
             return json.dumps(self.status())
+        if name.partition(" ")[0] in firmware.COMMANDS:
+            return self._set_up(*name.split())
         if name not in COMMANDS:
             return f"error: unknown command {name!r}: one of {', '.join(COMMANDS)}"
         threading.Thread(target=getattr(self, f"_do_{name}"), daemon=True).start()
@@ -178,11 +204,22 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         with self._lock:
             init = _init_of(self._boot)
-            return {"power": "on" if self._boot else "off", "frozen": self._frozen, "boots": self._boots, "init": init.pid if init else None}
+            set_up = firmware.read(self.machine)
+            power = "on" if self._boot or self._dark else "off"
+            return {
+                "power": power,
+                "frozen": self._frozen,
+                "boots": self._boots,
+                "init": init.pid if init else None,
+                "nothing_runs": self._dark,
+                "media": set_up.media,
+                "boot_device": set_up.device if set_up.enabled != "Disabled" else "",
+            }
 
     def _do_on(self) -> None:
         with self._lock:
             self._wanted_on = True
+            self._dark = ""
             self._changed.notify_all()
 
     def _do_cut(self) -> None:
@@ -199,12 +236,30 @@ class Supervisor:
         with self._lock:
             self._wanted_on = True
             self._restart = self._boot is not None
+            self._dark = ""
             self._changed.notify_all()
         self._stop()
+
+    def _do_restart(self) -> None:
+        """Power cut and on again, nothing wiped: a BMC's ForceRestart."""
+        with self._lock:
+            self._wanted_on = True
+        self._kill()
+
+    def _set_up(self, *words: str) -> str:
+        """The BMC's part of the firmware's settings; what to answer."""
+        try:
+            with self._firmware_lock:
+                event, fields = firmware.set_up(self.machine, *words)
+        except ValueError as error:
+            return f"error: {error}"
+        self.timeline.record(event, machine=self.machine.name, changes=True, **fields)
+        return "ok"
 
     def _do_reset(self) -> None:
         with self._lock:
             self._wipe = self._wanted_on = True
+            self._dark = ""
             self._changed.notify_all()
         self._kill()
 
@@ -223,7 +278,8 @@ class Supervisor:
     def _kill(self) -> None:
         """Power cut: the machine's first process ends, and the kernel ends all others of its PID namespace."""
         with self._lock:
-            boot = self._boot
+            boot, self._dark = self._boot, ""
+            self._changed.notify_all()
         self.group.freeze(False)
         init = _init_of(boot)
         if init is not None:
@@ -234,7 +290,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Power button: SIGTERM has Talos stop in order; cut after ``STOP_SECONDS``."""
         with self._lock:
-            boot = self._boot
+            boot, self._dark = self._boot, ""
+            self._changed.notify_all()
         if boot is None:
             return
         init = _init_of(boot)
