@@ -28,7 +28,7 @@ phase() {
 until_true() { until "$@" >/dev/null 2>&1; do sleep 0.5; done; }
 
 mirrors=
-for host in ghcr.io registry.k8s.io quay.io docker.io; do mirrors+="      $host: {endpoints: [\"$registry\"]}"$'\n'; done
+for host in factory.talos.dev ghcr.io registry.k8s.io quay.io docker.io; do mirrors+="      $host: {endpoints: [\"$registry\"]}"$'\n'; done
 cat >"$work/patch.yaml" <<YAML
 machine:
   time: {disabled: true}

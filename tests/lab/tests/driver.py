@@ -80,8 +80,8 @@ class Lab:
             raise AssertionError(f"lab {' '.join(arguments)} failed with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result.stdout
 
-    def up(self) -> None:
-        self.command("up")
+    def up(self, *options: str) -> None:
+        self.command("up", *options)
 
     def down(self) -> None:
         self.command("down")

@@ -31,7 +31,7 @@ class Machines:
 
     def generate(self) -> None:
         """Configurations without install disk, with images from the lab's registry."""
-        mirrors = {host: {"endpoints": [self.facts["registry"]]} for host in ("ghcr.io", "registry.k8s.io")}
+        mirrors = {host: {"endpoints": [self.facts["registry"]]} for host in ("factory.talos.dev", "ghcr.io", "registry.k8s.io")}
         patch = {
             "machine": {"time": {"disabled": True}, "registries": {"mirrors": mirrors}},
             "cluster": {"network": {"cni": {"name": "none"}}, "proxy": {"disabled": True}, "discovery": {"enabled": False}},
