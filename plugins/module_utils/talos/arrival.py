@@ -31,4 +31,4 @@ def await_arrival(
             deadline.check(f"The boot did not come to an end: {state.problem}", where=label)
             deadline.pause(PAUSE_SECONDS)
     except DeadlineExceeded as error:
-        raise DeadlineExceeded(error.what, where=error.where or label, hint=f"{hint} {error.hint}".strip()) from error
+        raise DeadlineExceeded(error.what, where=error.where or label, hint=hint or error.hint) from error
