@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,10 @@ def break_etcd(lab: Lab) -> None:
     """Bytes that a dying disk has lost, in the database of every member."""
     for machine in MACHINES:
         lab.command("power", "cut", machine)
+    end = time.monotonic() + 60
+    while any(entry["power"] == "on" for entry in json.loads(lab.command("status", "--json"))["machines"]):
+        assert time.monotonic() < end, "the machines still have power"
+        time.sleep(0.5)
     for machine in MACHINES:
         file = data(lab, machine)
         with file.open("r+b") as database:
