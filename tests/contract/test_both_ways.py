@@ -314,6 +314,10 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no talosconfig": (SNAPSHOT, {}),
         "no talosconfig, in check mode": (SNAPSHOT, CHECK),
     },
+    "talos_kubernetes_upgrade": {
+        "no kubeconfig": ({"address": NOWHERE, "talosconfig": "/nonexistent", "kubeconfig": "/nonexistent", "version": "v1.36.3", **MISSING}, {}),
+        "no kubeconfig, in check mode": ({"address": NOWHERE, "talosconfig": "/nonexistent", "kubeconfig": "/nonexistent", "version": "v1.36.3"}, CHECK),
+    },
     "talos_machine_info": {
         "unreachable": ({"address": NOWHERE, "talosctl": "{directory}/talosctl", "timeout": 2}, {}),
         "talosctl is missing": ({"address": NOWHERE, **MISSING}, {}),
