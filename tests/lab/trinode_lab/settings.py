@@ -52,7 +52,8 @@ class Machine:
 
     @property
     def serial(self) -> str:
-        return f"LAB-{self.name.upper()}"
+        """The lab's name and the machine's, as in the serial numbers of its disks."""
+        return self.link.removeprefix("tl-").upper()
 
     @property
     def mac(self) -> str:

@@ -125,7 +125,7 @@ def healthy(bmc: Bmc) -> Iterator[None]:
 
 def test_identity_is_the_machines_own(bmc: Bmc) -> None:
     system = bmc.system()
-    assert (system.uuid, system.json["SerialNumber"]) == (bmc.machine.uuid, "LAB-M1")
+    assert (system.uuid, system.json["SerialNumber"]) == (bmc.machine.uuid, "UNITS-M1")
     assert [card.mac_address for card in system.ethernet_interfaces.get_members()] == [bmc.machine.mac]
     assert [each.uuid for each in bmc.connect().get_system_collection().get_members()] == [bmc.machine.uuid]
 
@@ -245,7 +245,7 @@ def test_wrong_machine(bmc: Bmc) -> None:
     bmc.fault("wrong-machine")
     found = bmc.connect().get_system_collection().get_members()[0]
     assert found.uuid != bmc.machine.uuid
-    assert found.json["SerialNumber"] == "NOT-LAB-M1"
+    assert found.json["SerialNumber"] == "NOT-UNITS-M1"
 
 
 def test_ignored_power_and_boot_device(bmc: Bmc) -> None:
