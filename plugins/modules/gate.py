@@ -27,8 +27,8 @@ options:
       - V(etcd) - all control planes are voters, agree on a leader and are not far behind; no alarm; room up to the quota; the quorum stays without
         O(planned_loss).
       - V(nodes) - every node of O(nodes) is there and Ready, and none is cordoned but those of O(allowed_cordoned).
-      - V(network) - the agent of Cilium (or Calico, Flannel) is ready on each node, and the API server of each control plane reaches the ClusterIP of the
-        services that serve APIs, such as metrics-server's.
+      - V(network) - the agent of Cilium (or Calico, Flannel) is ready on each node, and the API server of each control plane is ready and reaches the
+        ClusterIP of the services that serve APIs, such as metrics-server's.
       - V(ceph) - health, monitors, OSDs, placement groups, flags and disruption budgets; the data stays usable without O(planned_loss).
       - V(databases) - clusters of CloudNativePG have all instances ready, a primary, and replicas that are close behind; none has its only instance on
         O(planned_loss). The StatefulSets of the OT Redis operator are ready.
@@ -287,16 +287,18 @@ machines:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.gate.gate import values, wait_until_open
 from ansible_collections.trinode.platform.plugins.module_utils.gate.look import Result, findings_of, look
 from ansible_collections.trinode.platform.plugins.module_utils.gate.read import Sources
 from ansible_collections.trinode.platform.plugins.module_utils.gate.registry import NAMES
-from ansible_collections.trinode.platform.plugins.module_utils.gate.user_checks import Command, Job, UserChecks
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Policy
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
+
+if TYPE_CHECKING:
+    from ansible_collections.trinode.platform.plugins.module_utils.gate.user_checks import UserChecks
 
 _TEXTS: dict[str, Any] = {"type": "list", "elements": "str"}
 
@@ -348,14 +350,14 @@ def run(task: Task) -> Outcome:
     """Look until the gate is open; in check mode, or when told not to wait, once."""
     params = task.params
     policy, deadline = _policy(params), Deadline(params["timeout"])
-    own = UserChecks(_own_checks(params), allowed=not task.check_mode)
+    own = _own_checks(params, allowed=not task.check_mode)
 
     def one_look() -> list[Result]:
         sources = Sources(policy, talosctl=params["talosctl"], talosconfig=params["talosconfig"], kubeconfig=params["kubeconfig"])
         try:
             results = look(params["checks"], sources, Deadline(max(deadline.remaining, 1.0)))
             wrong, _warnings = findings_of(results)
-            return results + own.look(sources, deadline, others_pass=not wrong)
+            return results + (own.look(sources, deadline, others_pass=not wrong) if own else [])
         finally:
             sources.close()
 
@@ -384,10 +386,15 @@ def _policy(params: Mapping[str, Any]) -> Policy:
     )
 
 
-def _own_checks(params: Mapping[str, Any]) -> list[Command | Job]:
+def _own_checks(params: Mapping[str, Any], *, allowed: bool) -> UserChecks | None:
+    """The user's checks, which most do not have."""
+    if not params["commands"] and not params["jobs"]:
+        return None
+    from ansible_collections.trinode.platform.plugins.module_utils.gate.user_checks import Command, Job, UserChecks  # noqa: PLC0415
+
     commands = [Command(item["name"], item["argv"], item["timeout"]) for item in params["commands"]]
     jobs = [Job(item["name"], item["namespace"], item["manifest"], item["timeout"]) for item in params["jobs"]]
-    return [*commands, *jobs]
+    return UserChecks([*commands, *jobs], allowed=allowed)
 
 
 def main() -> None:

@@ -184,6 +184,13 @@ def test_agents_of_the_network(kubeconfig: Path, nodes: None, client: kube_clien
     assert seen(outcome)["network"].startswith("Cilium ready on 1 of 2 nodes")
 
 
+def test_an_api_server_that_is_down(kubeconfig: Path, nodes: None) -> None:
+    server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    found = [problem for problem in problems(look(kubeconfig, "network", endpoints=[server, "127.0.0.1:9"])) if "API server" in problem]
+    assert len(found) == 1
+    assert found[0].startswith("127.0.0.1:9: its API server is not ready: no answer to GET /readyz")
+
+
 class Things(BaseHTTPRequestHandler):
     """A server of an API of its own."""
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
-from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.etcd import Etcd
-from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.nodes import Nodes
 from ansible_collections.trinode.platform.plugins.module_utils.gate.look import Result, findings_of, table
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
@@ -83,8 +81,8 @@ def machine_table(results: Sequence[Result]) -> list[str]:
     """A line for each machine, of what the checks of machines, etcd and nodes read; none where they were not asked."""
     views = {result.check: result.view for result in results}
     states = {machine.state.address: machine.state for machine in views.get("machines") or ()}
-    etcd = {member.address: member for member in (views.get("etcd") or Etcd(())).members}
-    nodes = {node.address: node for node in (views.get("nodes") or Nodes(())).nodes}
+    etcd = {member.address: member for member in (views["etcd"].members if views.get("etcd") else ())}
+    nodes = {node.address: node for node in (views["nodes"].nodes if views.get("nodes") else ())}
     rows = [("MACHINE", "ADDRESS", "TALOS", "STAGE", "ETCD", "NODE", "KUBERNETES")]
     for address in dict.fromkeys([*states, *etcd, *nodes]):
         state, node = states.get(address), nodes.get(address)

@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.gate.read import Sources
-from ansible_collections.trinode.platform.plugins.module_utils.gate.registry import CHECKS
+from ansible_collections.trinode.platform.plugins.module_utils.gate.registry import find
 from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding, Policy
 from ansible_collections.trinode.platform.plugins.module_utils.table import aligned
 
@@ -52,7 +52,7 @@ def look(names: Sequence[str], sources: Sources, deadline: Deadline) -> list[Res
 
 
 def _check(name: str, sources: Sources, limit: Deadline) -> Result:
-    check, policy = CHECKS[name], sources.policy
+    check, policy = find(name), sources.policy
 
     def run() -> Result:
         view = check.read(sources, limit)

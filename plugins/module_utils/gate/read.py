@@ -31,11 +31,18 @@ class Sources:
         self.talosconfig = talosconfig
         self.kubeconfig = kubeconfig
         self._lock = threading.Lock()
+        self._connecting = threading.Lock()
         self._read: dict[str, Future[Any]] = {}
 
     def client(self, deadline: Deadline, server: str = "") -> Client:
         """The Kubernetes API by the kubeconfig's own address, which users have too; or one of its servers."""
-        return self._once(f"client {server}", lambda: connect(self.kubeconfig, deadline=deadline, servers=[server] if server else ()))
+
+        def open_client() -> Client:
+            # The package kubernetes keeps its temporary files of all kubeconfigs in one place, so one after the other. Nothing is asked of a server here.
+            with self._connecting:
+                return connect(self.kubeconfig, deadline=deadline, servers=[server] if server else ())
+
+        return self._once(f"client {server}", open_client)
 
     def servers(self) -> list[tuple[str, str]]:
         """Address and URL of the API server of each control plane."""

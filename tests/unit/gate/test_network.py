@@ -51,6 +51,12 @@ REACHED = calls("", "", "")
             id="an API whose service has no pods",
         ),
         pytest.param(
+            Network("Cilium", NODES, ALL, REACHED[:2], (), (("192.0.2.13", "no answer to GET /readyz: connection refused"),)),
+            ["192.0.2.13: its API server is not ready: no answer to GET /readyz: connection refused"],
+            "Cilium ready on 3 of 3 nodes; API servers that are not ready: 192.0.2.13; ClusterIPs reached by 2 of 2 API servers (kube-system/metrics-server)",
+            id="an API server is down",
+        ),
+        pytest.param(
             Network("", NODES, frozenset()),
             [],
             "no network agent that is known here; no API is served by a service, so no ClusterIP was tried",

@@ -1,9 +1,9 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network's agent is ready on each node, and the API server of each control plane reaches services by their ClusterIP.
+"""The network's agent is ready on each node, and the API server of each control plane is ready and reaches services by their ClusterIP.
 
-The second is asked of an API that another server serves, such as metrics.k8s.io: the API server passes the request on to the service's ClusterIP, as it
+The last is asked of an API that another server serves, such as metrics.k8s.io: the API server passes the request on to the service's ClusterIP, as it
 does with webhooks. (The proxy of services and pods would prove nothing: it goes to a pod's own address.) The kube-apiserver of a machine may fail there
 while Cilium says that all is well (cilium#48420).
 """
@@ -11,7 +11,7 @@ while Cilium says that all is well (cilium#48420).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
@@ -39,13 +39,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Network:
-    """``ready`` are the nodes whose agent is ready. ``broken`` are APIs that the cluster itself calls unavailable, with the reason."""
+    """``ready`` are the nodes whose agent is ready. ``broken`` are APIs that the cluster itself calls unavailable, ``silent`` addresses whose API server is not
+    ready, both with the reason."""
 
     agent: str
     nodes: tuple[str, ...]
     ready: frozenset[str]
     calls: tuple[Call, ...] = ()
-    broken: tuple[tuple[str, str], ...] = field(default=())
+    broken: tuple[tuple[str, str], ...] = ()
+    silent: tuple[tuple[str, str], ...] = ()
 
 
 def read(sources: Sources, deadline: Deadline) -> Network:
@@ -55,9 +57,22 @@ def read(sources: Sources, deadline: Deadline) -> Network:
     ready = frozenset(str(part(pod, "spec").get("nodeName")) for pod in pods if AGENTS[_app(pod)] == agent and is_ready(pod))
     served = [item for item in sources.require(_SERVICES, deadline) if part(item, "spec", "service")]
     broken = [(_name(item), said(_available(item), "no reason given")) for item in served if _available(item).get("status") != "True"]
-    asked = [(address, url, item) for address, url in sources.servers() for item in served if _available(item).get("status") == "True"]
-    calls = each(lambda one: _call(sources, one[0], one[1], one[2], deadline), asked)
-    return Network(agent, nodes, ready, calls, tuple(broken))
+    servers = sources.servers()
+    silent = dict(zip(servers, each(lambda server: _silent(sources, server[1], deadline), servers), strict=True))
+    asked = [(server, item) for server, why in silent.items() if not why for item in served if _available(item).get("status") == "True"]
+    calls = each(lambda one: _call(sources, one[0][0], one[0][1], one[1], deadline), asked)
+    return Network(agent, nodes, ready, calls, tuple(broken), tuple((address, why) for (address, _url), why in silent.items() if why))
+
+
+def _silent(sources: Sources, url: str, deadline: Deadline) -> str:
+    """Why the API server is not ready; "" where it is."""
+    try:
+        code, body = sources.client(deadline, url).exchange("/readyz", deadline=deadline)
+    except PlatformError as error:
+        return error.what
+    failed = [line for line in body.decode("utf-8", "replace").splitlines() if line.startswith("[-]")]
+    # Who may not ask has been answered all the same.
+    return "" if code in (200, 401, 403) else f"it answered {code}{': ' if failed else ''}{'; '.join(failed)}"
 
 
 def _call(sources: Sources, address: str, url: str, item: Json, deadline: Deadline) -> Call:
@@ -75,6 +90,8 @@ def judge(view: Network, _policy: Policy) -> list[Finding]:
     if view.agent:
         advice = f"Look at the pods of {view.agent} on that node and their logs."
         findings = [Finding("network", node, f"no agent of {view.agent} is ready there", advice) for node in view.nodes if node not in view.ready]
+    advice = "Look at the pod kube-apiserver there, and `talosctl dmesg`."
+    findings += [Finding("network", address, f"its API server is not ready: {why}", advice) for address, why in view.silent]
     findings += [Finding("network", api, f"this API is not available: {why}", "Look at the pods of its service.") for api, why in view.broken]
     return [*findings, *_unreached(view.calls)]
 
@@ -94,6 +111,8 @@ def _unreached(calls: Sequence[Call]) -> Iterable[Finding]:
 def seen(view: Network) -> str:
     agents = f"{view.agent} ready on {len(view.ready & set(view.nodes))} of {len(view.nodes)} nodes" if view.agent else "no network agent that is known here"
     servers = {call.server for call in view.calls}
+    if view.silent:
+        agents += f"; API servers that are not ready: {', '.join(address for address, _why in view.silent)}"
     if not servers:
         return f"{agents}; no API is served by a service, so no ClusterIP was tried"
     reaching = servers - {call.server for call in view.calls if call.problem}
