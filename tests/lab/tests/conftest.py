@@ -20,7 +20,7 @@ def lab(lab_state: Path) -> Iterator[Lab]:
     """Three machines in maintenance mode, in a lab of the tests' own, beside whatever lab stands already."""
     if os.geteuid() != 0:
         pytest.fail("the lab needs root")
-    lab = Lab(name="tests", network=os.environ.get("TRINODE_TEST_NETWORK", "10.8.0.0/24"), state=lab_state)
+    lab = Lab(name=os.environ.get("TRINODE_TEST_LAB", "tests"), network=os.environ.get("TRINODE_TEST_NETWORK", "10.8.0.0/24"), state=lab_state)
     try:
         lab.up()
         yield lab
