@@ -90,7 +90,10 @@ def test_without_reboot_nothing_changes_yet(machines: Machines) -> None:
     before = system(machines)
     upgrade(machines, image("v1.13.10", OTHER), "--no-reboot")
     assert system(machines) == before
-    machines.run("reboot", "--nodes", machines.lab.address(1), timeout=180)
+    booted = len(machines.events("upgrade"))
+    machines.run("reboot", "--wait=false", "--nodes", machines.lab.address(1), timeout=60)
+    wait_for(lambda: len(machines.events("upgrade")) > booted, 90)
+    come_back(machines)
     assert system(machines)[1:] == ("v1.13.10", OTHER)
 
 
