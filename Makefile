@@ -12,6 +12,8 @@ PARALLEL := -n 2 --dist loadfile
 PASSWORD_FILE := 'import json, sys; print(json.load(sys.stdin)["vault_password_file"])'
 # Arguments for ansible-playbook in `make demo`, such as ARGS="--check --diff".
 ARGS ?=
+# How the demo's machines come up: switched off, each with a BMC that site.yml boots it by; empty: in maintenance mode.
+UP ?= --powered-off
 # Scenarios for `make test-molecule`; empty: those that CI runs.
 SCENARIOS ?=
 
@@ -26,7 +28,7 @@ prerequisites:
 
 demo: prerequisites setup ## Bring up the lab's three machines and run site.yml on them
 	@echo "demo: building the lab's tools (the first time takes 10-20 minutes)"; $(LAB) build
-	@echo "demo: bringing up the machines"; $(LAB) up
+	@echo "demo: bringing up the machines"; $(LAB) up $(UP)
 	@export PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" ANSIBLE_VAULT_PASSWORD_FILE="$$($(LAB) inventory | $(BIN)/python -c $(PASSWORD_FILE))"; \
 	 echo "demo: ansible-playbook site.yml -i inventory/lab $(ARGS)"; \
 	 ansible-playbook site.yml -i inventory/lab $(ARGS); \

@@ -207,7 +207,8 @@ def _value(templar: Any, name: str, raw: Any) -> dict[str, Any]:
     """The value, or why there is none, or that it is secret."""
     try:
         value = templar.template(raw)
-        secret = _is_secret(raw) or _is_secret(value)
+        # A password that is looked up stands in clear in no file of the inventory either.
+        secret = _is_secret(raw) or _is_secret(value) or (name.endswith("_password") and value not in ("", None) and value != raw)
     except AnsibleError as error:
         return {"error": _reason(error)}
     return {"withheld": True} if secret else {"value": _outline(value) if name.endswith("_patches") else value}

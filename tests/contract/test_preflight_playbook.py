@@ -177,6 +177,17 @@ def test_encrypted_values_stay_unseen(trial: Trial, tmp_path: Path) -> None:
     assert "127.0.0.11" in output, "what is not secret is there"
 
 
+def test_a_password_in_clear_text_is_warned_of_and_one_that_is_looked_up_is_not(trial: Trial, tmp_path: Path) -> None:
+    trial.write("group_vars/all.yml", GOOD + "machine_bmc_address: 192.0.2.1\nmachine_bmc_username: admin\n")
+    trial.write("host_vars/m1.yml", "machine_bmc_password: \"{{ lookup('ansible.builtin.env', 'HOME') }}\"\n")
+    trial.write("host_vars/m2.yml", "machine_bmc_password: in-clear-text\n")
+    trial.write("host_vars/m3.yml", "machine_bmc_password: in-clear-text\n")
+    code, output = trial.run(playbook=static_playbook(tmp_path))
+    assert code == 0, output
+    assert "m2, m3: machine_bmc_password stands in clear text" in " ".join(output.split())
+    assert "m1, m2" not in output
+
+
 def test_an_encrypted_value_without_password_is_a_finding(trial: Trial, tmp_path: Path) -> None:
     block = textwrap.indent(vault.encrypt("ABC1234", "opensesame"), "  ")
     trial.write("group_vars/all.yml", GOOD)
