@@ -78,7 +78,7 @@ test: prerequisites lint sanity ## Everything but chaos
 	@echo "test: kind and the lab"; $(PYTEST) -m "not chaos" tests/molecule tests/lab/tests
 	@echo "test: unit and contract tests"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
 
-test-chaos: prerequisites setup ## The long ones: many interrupted runs
+test-chaos: prerequisites setup ## The long ones: many interrupted runs, upgrades, restores, stop and start, a rebuild
 	@echo "test-chaos: building the lab's tools"; $(LAB) build
 	@echo "test-chaos: pytest"; $(PYTEST) -m chaos tests
 

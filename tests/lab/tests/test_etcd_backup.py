@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from driver import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 # The lab's registry has its busybox under every name.
 IMAGE = "docker.io/library/busybox:1.37"

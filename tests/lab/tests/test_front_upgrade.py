@@ -10,7 +10,7 @@ import pytest
 from driver import Lab
 from machines import Machines, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"
 OTHER = "b" * 64

@@ -14,7 +14,7 @@ from driver import Lab
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_etcd_status
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 MACHINES = ("m1", "m2", "m3")
 

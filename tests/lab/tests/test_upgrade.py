@@ -19,7 +19,7 @@ import pytest
 import yaml
 from driver import Lab, PlaybookRun
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 MACHINES = ("m1", "m2", "m3")
 ROLL_SECONDS = 150
