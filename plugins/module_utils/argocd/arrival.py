@@ -52,7 +52,7 @@ def present(access: Applications, name: str, knows: Knows, *, check: bool = Fals
     if state.ready and item is not None:
         return Arrived(changed=False, revision=status.revision(item), warnings=tuple(status.warnings(item)))
     if check:
-        return Arrived(changed=True, revision=status.revision(item or {}), waiting_for=state.reason)
+        return Arrived(changed=_outdated(item, lambda revision: known(revision) is True), revision=status.revision(item or {}), waiting_for=state.reason)
 
     # Once Argo CD has looked at the branch anew, a commit that is not known here is a later one than ours: the branch only grows.
     def contained(revision: str) -> bool:
@@ -68,6 +68,13 @@ def present(access: Applications, name: str, knows: Knows, *, check: bool = Fals
         _pursue(access, name, lambda later: judge(later, contained, earlier), "healthy", attention)
         found = access.read(name) or {}
     return Arrived(changed=changed, revision=status.revision(found), warnings=tuple(status.warnings(found)))
+
+
+def _outdated(item: Object | None, contains: Contains) -> bool:
+    """Whether a sync is to be expected. One that has the commit may be unhealthy, or not comparable at the moment; that alone changes nothing."""
+    if item is None:
+        return True
+    return not (status.synced(item, contains).ready or (status.condition(item) and contains(status.revision(item))))
 
 
 def absent(access: Applications, name: str, *, check: bool = False) -> Arrived:

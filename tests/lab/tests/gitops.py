@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,23 @@ def applications(lab: Lab) -> dict[str, Application]:
 
 
 def unwell(lab: Lab, *, user: bool = False) -> dict[str, str]:
-    """The Applications that are not Synced and Healthy; with ``user``, the user's among them."""
+    """The Applications that are not Synced and Healthy; with ``user``, the user's among them.
+
+    What an overloaded Argo CD could not judge says Unknown until it looks again; it is told to, once.
+    """
+    found = _unwell(lab, user)
+    unknown = [name for name, state in found.items() if "Unknown" in state]
+    for name in unknown:
+        lab.kubectl("-n", "argocd", "annotate", "--overwrite", "applications.argoproj.io", name, "argocd.argoproj.io/refresh=normal")
+    end = time.monotonic() + 60
+    while unknown and time.monotonic() < end:
+        time.sleep(2)
+        found = _unwell(lab, user)
+        unknown = [name for name in unknown if "Unknown" in found.get(name, "")]
+    return found
+
+
+def _unwell(lab: Lab, user: bool) -> dict[str, str]:
     found = {}
     for name, item in applications(lab).items():
         status = item.get("status", {})

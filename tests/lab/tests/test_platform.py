@@ -54,7 +54,8 @@ def test_the_platform_takes_as_long_as_its_slowest_chain(installed: PlaybookRun)
     assert phases, summary[-3000:]
     own = [int(seconds) for seconds in re.findall(r"(\d+) s", chain[1])]
     assert len(own) >= 3
-    assert int(phases[1]) <= sum(own) + 10
+    # All else runs beside it; what begins and ends the phase takes longer on a slow computer, too.
+    assert int(phases[1]) <= sum(own) * 1.05 + 10
 
 
 def test_the_summary_tells_where_the_interfaces_are(installed: PlaybookRun) -> None:

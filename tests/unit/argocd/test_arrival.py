@@ -165,6 +165,22 @@ def test_check_mode_only_reads() -> None:
 
 
 @pytest.mark.parametrize(
+    ("item", "changed"),
+    [
+        (_application(NEW, health="Progressing"), False),
+        (_application(NEW, sync="OutOfSync"), True),
+        # Argo CD could not compare it, when it had the commit, and before.
+        (_application(NEW, sync="Unknown", conditions=[{"type": "ComparisonError", "message": "too slow"}]), False),
+        (_application(OLD, sync="Unknown", conditions=[{"type": "ComparisonError", "message": "too slow"}]), True),
+    ],
+)
+def test_check_mode_predicts_a_sync_and_not_a_wait(item: Json, changed: bool) -> None:
+    found = arrival.present(_access(Cluster(item)), "x", _knows(NEW), check=True)
+    assert found.changed is changed
+    assert found.waiting_for
+
+
+@pytest.mark.parametrize(
     ("change", "changed", "revision"),
     [
         (_becomes(started="2"), True, NEW),
