@@ -42,7 +42,7 @@ options:
     elements: str
     default: []
   namespace:
-    description: Namespace of the pods and of the CephCluster. It is made, privileged, where it is missing; O(check_mode) looks only where it is there.
+    description: Namespace of the pods and of the CephCluster. It is made, privileged, where it is missing; check mode looks only where it is there.
     type: str
     default: rook-ceph
   image:
