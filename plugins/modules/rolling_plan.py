@@ -72,7 +72,7 @@ extends_documentation_fragment:
   - trinode.platform.kubernetes
   - trinode.platform.attributes
   - trinode.platform.attributes.info
-  - trinode.platform.attributes.actiongroup_kubernetes
+  - trinode.platform.attributes.actiongroup_talos
 requirements:
   - talosctl
 seealso:
