@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,17 @@ NETWORK_ONLY = ("gateway_api", "prometheus_operator_crds", "cilium")
 
 
 def slowness() -> float:
-    """How many times slower than the computer that limits of seconds were set on (1 where it is as fast or faster): by a loop's processor time."""
+    """How many times slower than the computer that limits of seconds were set on (1 where it is as fast or faster), with all cores at work as in a run."""
+    cores = os.cpu_count() or 1
+    with ProcessPoolExecutor(cores) as pool:
+        return max(1.0, max(pool.map(_loop, range(cores))) / _LOOP_SECONDS)
+
+
+def _loop(_number: int) -> float:
     started = time.process_time()
-    for _number in range(10_000_000):
+    for _turn in range(10_000_000):
         pass
-    return max(1.0, (time.process_time() - started) / _LOOP_SECONDS)
+    return time.process_time() - started
 
 
 @dataclass(frozen=True)
