@@ -92,7 +92,7 @@ def test_a_second_run_over_the_machines_alone_is_fast(lab: Lab, built: PlaybookR
     assert again.returncode == 0, again.output
     assert again.total("changed") == 0, again.output
     # The goal is 10 s, and it took 8 to 9 s on a fast day; on a computer whose two cores are threads of one it took 19 to 21 s.
-    assert again.seconds < 15 * slowness()
+    assert again.seconds < 18 * slowness()
 
 
 def test_check_on_a_finished_cluster_says_nothing_to_do(lab: Lab, built: PlaybookRun) -> None:
