@@ -16,6 +16,7 @@ description:
 author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
+  - trinode.platform.etcd_backup
   - trinode.platform.attributes
   - trinode.platform.attributes.actiongroup_talos
 options:
@@ -40,34 +41,6 @@ options:
     type: list
     elements: str
     required: true
-  vault_password:
-    description: Password that the backup was encrypted with.
-    type: str
-    required: true
-  directory:
-    description: Directory of the backups. With O(bucket) it is only where the run works, and needs room for the database twice.
-    type: path
-    required: true
-  bucket:
-    description: URL of the bucket that the backups are in, if they are in one.
-    type: str
-    default: ""
-  region:
-    description: Region of the bucket, as its store calls it.
-    type: str
-    default: us-east-1
-  access_key:
-    description: Access key of the bucket's user.
-    type: str
-    default: ""
-  secret_key:
-    description: Secret key of the bucket's user.
-    type: str
-    default: ""
-  authority:
-    description: Certificate authority of the bucket's server in PEM, where it is not a public one.
-    type: str
-    default: ""
   image:
     description:
       - Image with C(rm) in it, such as busybox, by which etcd's data is removed where there is any (C(talosctl debug)). Nothing else in /var is touched.

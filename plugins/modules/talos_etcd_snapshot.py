@@ -17,6 +17,7 @@ description:
 author:
   - trinode.platform contributors (@trinode)
 extends_documentation_fragment:
+  - trinode.platform.etcd_backup
   - trinode.platform.attributes
   - trinode.platform.attributes.actiongroup_talos
 options:
@@ -29,38 +30,10 @@ options:
     type: list
     elements: str
     required: true
-  vault_password:
-    description: Password that the backup is encrypted with, the one of Ansible Vault.
-    type: str
-    required: true
-  directory:
-    description: Directory of the backups. With O(bucket) it is only where the run works, and needs room for the database twice.
-    type: path
-    required: true
   keep:
     description: How many backups of this cluster stay. 0 keeps all.
     type: int
     default: 14
-  bucket:
-    description: URL of a bucket of an S3 store, with a prefix if there is to be one, that the backups go to instead of O(directory).
-    type: str
-    default: ""
-  region:
-    description: Region of the bucket, as its store calls it.
-    type: str
-    default: us-east-1
-  access_key:
-    description: Access key of the bucket's user.
-    type: str
-    default: ""
-  secret_key:
-    description: Secret key of the bucket's user.
-    type: str
-    default: ""
-  authority:
-    description: Certificate authority of the bucket's server in PEM, where it is not a public one.
-    type: str
-    default: ""
   talosconfig:
     description: File with the client certificate for the machines, as M(trinode.platform.talos_credentials) writes it.
     type: path
