@@ -50,21 +50,24 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.filter.machine_addresses import machine_addresses
+from ansible_collections.trinode.platform.plugins.filter.machine_hostnames import machine_hostnames
+
 
 def disk_machines(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The machines ``names`` with the settings of their disks; a setting that is missing is empty."""
-    return [_machine(name, hostvars[name]) for name in names]
-
-
-def _machine(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "hostname": str(variables.get("machine_hostname") or name),
-        "address": str(variables.get("machine_address") or variables.get("ansible_host") or name),
-        "install_disk": variables.get("machine_install_disk") or {},
-        "osd_disks": variables.get("machine_osd_disks") or [],
-        "wipe_disks": variables.get("machine_wipe_disks") or [],
-    }
+    names = list(names)
+    return [
+        {
+            "name": name,
+            "hostname": hostname,
+            "address": address,
+            "install_disk": hostvars[name].get("machine_install_disk") or {},
+            "osd_disks": hostvars[name].get("machine_osd_disks") or [],
+            "wipe_disks": hostvars[name].get("machine_wipe_disks") or [],
+        }
+        for name, address, hostname in zip(names, machine_addresses(names, hostvars), machine_hostnames(names, hostvars), strict=True)
+    ]
 
 
 class FilterModule:

@@ -37,6 +37,8 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.module_utils.gate.view import Finding
+
 
 def gate_report(result: Mapping[str, Any]) -> list[str]:
     """Lines for a person; see DOCUMENTATION."""
@@ -44,7 +46,7 @@ def gate_report(result: Mapping[str, Any]) -> list[str]:
     lines = [f"The gate is {'open' if result.get('passed') else 'closed'}.", "", *result.get("table", [])]
     for title, listed in (("Findings:", findings), ("Warnings, which do not close it:", warned)):
         if listed:
-            lines += ["", title, *(f"  {item['check']}: {item['where']}: {item['problem']}. {item['advice']}".rstrip() for item in listed)]
+            lines += ["", title, *(f"  {Finding(**item).line()}" for item in listed)]
     machines = result.get("machines", [])
     return [*lines, *(["", *machines] if machines else [])]
 

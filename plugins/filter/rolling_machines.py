@@ -46,22 +46,23 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.trinode.platform.plugins.filter.machine_addresses import machine_addresses
+from ansible_collections.trinode.platform.plugins.filter.machine_hostnames import machine_hostnames
+
 
 def rolling_machines(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     """See DOCUMENTATION."""
-    found = []
-    for name in names:
-        variables = hostvars[name]
-        found.append(
-            {
-                "name": str(name),
-                "address": str(variables.get("machine_address") or variables.get("ansible_host") or name),
-                "node": str(variables.get("machine_hostname") or name),
-                "image": str(variables.get("rolling_image") or ""),
-                "reason": str(variables.get("rolling_reason") or ""),
-            }
-        )
-    return found
+    names = list(names)
+    return [
+        {
+            "name": str(name),
+            "address": address,
+            "node": node,
+            "image": str(hostvars[name].get("rolling_image") or ""),
+            "reason": str(hostvars[name].get("rolling_reason") or ""),
+        }
+        for name, address, node in zip(names, machine_addresses(names, hostvars), machine_hostnames(names, hostvars), strict=True)
+    ]
 
 
 class FilterModule:

@@ -48,6 +48,16 @@ def read(client: Client, target: Target, resource: Resource, deadline: Deadline)
     return sorted(_pages(client, collection.path, collection.params, resource, deadline), key=name_of)
 
 
+def where_served(client: Client, path: str, deadline: Deadline, params: Mapping[str, str] | None = None) -> list[Json]:
+    """The items of a collection; none where the cluster does not know the kind."""
+    try:
+        return retried(partial(client.list, path, params, deadline=deadline), deadline, path)[0]
+    except ApiError as error:
+        if error.not_found:
+            return []
+        raise
+
+
 def _pages(client: Client, path: str, params: Mapping[str, str], resource: Resource, deadline: Deadline) -> list[Json]:
     found: list[Json] = []
     more = ""

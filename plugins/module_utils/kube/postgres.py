@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError
-from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.budgets import is_ready, label
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.drain import is_cordoned
+from ansible_collections.trinode.platform.plugins.module_utils.kube.listing import where_served
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.kube.states import Json, part
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
@@ -93,12 +93,7 @@ def _successor(others: Sequence[Json], node: str, cordoned: Collection[str], fen
 
 def find(client: Client, node: str, deadline: Deadline) -> list[Switchover]:
     """What there is to move off the node; nothing where CloudNativePG is not installed."""
-    try:
-        clusters, _version = retried(lambda: client.list(f"{_API}/clusters", deadline=deadline), deadline, "the databases")
-    except ApiError as error:
-        if error.not_found:
-            return []
-        raise
+    clusters = where_served(client, f"{_API}/clusters", deadline)
     if not clusters:
         return []
     pods, _version = retried(lambda: client.list("/api/v1/pods", {"labelSelector": "cnpg.io/cluster"}, deadline=deadline), deadline, "the databases")

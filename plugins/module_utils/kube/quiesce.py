@@ -15,7 +15,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube import drain
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
+from ansible_collections.trinode.platform.plugins.module_utils.kube.budgets import label
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Client
+from ansible_collections.trinode.platform.plugins.module_utils.kube.listing import where_served
 from ansible_collections.trinode.platform.plugins.module_utils.kube.quiesce_plan import (
     HIBERNATION,
     MARK,
@@ -25,7 +27,6 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.quiesce_plan
     Node,
     Observed,
     Step,
-    label,
     quiesce,
     resume,
     with_volumes,
@@ -48,8 +49,8 @@ def look(client: Client, deadline: Deadline) -> Observed:
     nodes, _version = retried(lambda: client.list("/api/v1/nodes", deadline=deadline), deadline, "nodes")
     return Observed(
         nodes=tuple(Node(item["metadata"]["name"], drain.is_cordoned(item), drain.mark_of(item)) for item in nodes),
-        databases=tuple(_database(item) for item in _listed(client, f"{_CLUSTERS}/clusters", deadline)),
-        pods=tuple(label(pod) for pod in with_volumes(_listed(client, "/api/v1/pods", deadline))),
+        databases=tuple(_database(item) for item in where_served(client, f"{_CLUSTERS}/clusters", deadline)),
+        pods=tuple(label(pod) for pod in with_volumes(where_served(client, "/api/v1/pods", deadline))),
         ceph=_ceph(client, deadline),
     )
 
@@ -144,7 +145,7 @@ def _patiently(call: Callable[[], object], deadline: Deadline) -> None:
 
 def _await_asleep(client: Client, database: str, deadline: Deadline) -> None:
     namespace, _slash, name = database.partition("/")
-    while left := _listed(client, f"/api/v1/namespaces/{namespace}/pods", deadline, {"labelSelector": f"cnpg.io/cluster={name},cnpg.io/podRole=instance"}):
+    while left := where_served(client, f"/api/v1/namespaces/{namespace}/pods", deadline, {"labelSelector": f"cnpg.io/cluster={name},cnpg.io/podRole=instance"}):
         names = ", ".join(pod["metadata"]["name"] for pod in left)
         deadline.check(f"the database did not go to sleep ({names} still run)", where=database, hint="Look at the operator's log (cnpg-system).")
         deadline.pause(_LOOK_SECONDS)
@@ -154,13 +155,13 @@ def _await_no_volumes(client: Client, deadline: Deadline) -> None:
     """Until no pod has a volume and none of Ceph's is attached anywhere. What was bound to a node meanwhile goes too."""
     said = 0
     while True:
-        pods = with_volumes(_listed(client, "/api/v1/pods", deadline))
+        pods = with_volumes(where_served(client, "/api/v1/pods", deadline))
         for pod in pods:
             if not pod["metadata"].get("deletionTimestamp"):
                 _delete(client, Step("delete", label(pod)), deadline)
         attached = [
             item["spec"]["nodeName"]
-            for item in _listed(client, "/apis/storage.k8s.io/v1/volumeattachments", deadline)
+            for item in where_served(client, "/apis/storage.k8s.io/v1/volumeattachments", deadline)
             if str(item["spec"].get("attacher", "")).endswith(".ceph.com")
         ]
         if not pods and not attached:
@@ -209,14 +210,3 @@ def _annotate(client: Client, path: str, what: str, annotations: dict[str, str |
     namespace, _slash, name = what.partition("/")
     body = {"metadata": {"annotations": annotations}}
     retried(lambda: client.request("PATCH", path.format(namespace, name), body, content_type=_MERGE, deadline=deadline), deadline, what)
-
-
-def _listed(client: Client, path: str, deadline: Deadline, params: Json | None = None) -> list[Json]:
-    """What there is; nothing where the cluster does not know the kind."""
-    try:
-        items, _version = retried(lambda: client.list(path, params, deadline=deadline), deadline, path)
-    except ApiError as error:
-        if error.not_found:
-            return []
-        raise
-    return items

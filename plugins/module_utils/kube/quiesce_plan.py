@@ -101,23 +101,19 @@ def resume(observed: Observed) -> list[Step]:
     return steps
 
 
-def with_volumes(pods: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def with_volumes(pods: Iterable[Json]) -> list[Json]:
     """Pods that run and have a volume of a claim, those of DaemonSets and static ones left out, which would be back at once."""
     return [pod for pod in pods if _has_volume(pod) and not _stays(pod)]
 
 
-def label(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-
-
-def _has_volume(pod: Mapping[str, Any]) -> bool:
+def _has_volume(pod: Json) -> bool:
     spec: Mapping[str, Any] = pod.get("spec") or {}
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     volumes: Sequence[Mapping[str, Any]] = spec.get("volumes") or []
     return bool(spec.get("nodeName")) and not ended and any("persistentVolumeClaim" in volume or "ephemeral" in volume for volume in volumes)
 
 
-def _stays(pod: Mapping[str, Any]) -> bool:
+def _stays(pod: Json) -> bool:
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     owners: Sequence[Mapping[str, Any]] = metadata.get("ownerReferences") or []
     return any(owner.get("kind") in ("DaemonSet", "Node") and owner.get("controller", True) for owner in owners)

@@ -93,7 +93,7 @@ def test_the_operator_decides_otherwise() -> None:
 
 def test_where_there_is_no_such_operator() -> None:
     class Nothing:
-        def list(self, path: str, **_rest: Any) -> None:
+        def list(self, path: str, _params: Any = None, **_rest: Any) -> None:
             raise ApiError("the server could not find the requested resource", code=404, reason="NotFound")
 
     assert postgres.find(Nothing(), "m1", Deadline(5)) == []  # type: ignore[arg-type]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.trinode.platform.plugins.module_utils.kube.budgets import label
 from ansible_collections.trinode.platform.plugins.module_utils.kube.quiesce_plan import (
     FLAGS,
     Ceph,
     Database,
     Node,
     Observed,
-    label,
     quiesce,
     resume,
     with_volumes,
