@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
-from ansible_collections.trinode.platform.plugins.module_utils.talos import machine_tls
-from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import NotReady, Unreachable
+from ansible_collections.trinode.platform.plugins.module_utils.talos import insist, machine_tls
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import MachineState, read_status
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import Wait
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
@@ -98,15 +97,9 @@ def _send(request: Request, hostname: str, deadline: Deadline) -> None:
     else:
         progress(f"{hostname}: is restarted")
         arguments = ["reboot", "--wait=false"]
-    while True:
-        try:
-            request.machine.client().run(*arguments, action=arguments[0], deadline=deadline, seconds=ACCEPT_SECONDS)
-        except (NotReady, Unreachable) as error:
-            if request.machine.probe(deadline=deadline).trust == machine_tls.UNREACHABLE:
-                return
-            if deadline.expired:
-                raise
-            progress(f"{hostname}: {error.what}; trying again")
-            deadline.pause(LOOK_SECONDS)
-        else:
-            return
+    machine = request.machine
+
+    def away() -> bool:
+        return machine.probe(deadline=deadline).trust == machine_tls.UNREACHABLE
+
+    insist.call(machine, hostname, arguments, arguments[0], deadline, seconds=ACCEPT_SECONDS, done=away)

@@ -9,16 +9,14 @@ what the machine shows, not by how talosctl ended (siderolabs/talos#14242). Kill
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, ConnectionFailed, DeadlineExceeded, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.rolling.target import Target
-from ansible_collections.trinode.platform.plugins.module_utils.talos import client_output, machine_tls, upgrade_plan
+from ansible_collections.trinode.platform.plugins.module_utils.talos import client_output, insist, machine_tls, upgrade_plan
 from ansible_collections.trinode.platform.plugins.module_utils.talos.apply_plan import PASSING_STAGES
-from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import NotReady, Unreachable
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import read_status
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import Wait
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
@@ -133,7 +131,8 @@ def _pull(request: Request, deadline: Deadline) -> None:
         return answers >= _PULL_TRIES
 
     try:
-        _call(request, ["image", "pull", "--namespace", "system", image], "pull the installer image", deadline, done=registry_is_away)
+        arguments = ["image", "pull", "--namespace", "system", image]
+        insist.call(request.machine, request.label, arguments, "pull the installer image", deadline, seconds=INSTALL_SECONDS, done=registry_is_away)
     except (CommandError, RefusedError) as error:
         raise _not_pulled(request, error.what) from error
     if answers >= _PULL_TRIES and image not in _images(request, deadline):
@@ -153,7 +152,7 @@ def _boot_into(request: Request, before: Running, steps: tuple[Step, ...], deadl
     if "install" not in steps or not upgrade_plan.reboots_on_its_own(before.version):
         progress(f"{request.label}: reboots into {request.target.version}")
         arguments = ["reboot", "--wait=false", "--drain=false", "--mode", request.reboot_mode]
-        _call(request, arguments, "reboot", deadline, seconds=ACCEPT_SECONDS, done=lambda: _is_away(request, before, deadline))
+        insist.call(request.machine, request.label, arguments, "reboot", deadline, seconds=ACCEPT_SECONDS, done=lambda: _is_away(request, before, deadline))
     wait = Wait(request.machine, request.label, "The return from the reboot", deadline)
     try:
         status = wait.for_status(lambda found: found.stage == "running" and found.boot != before.boot)
@@ -172,27 +171,9 @@ def _install(request: Request, before: Running, deadline: Deadline) -> None:
         return _pending(request, deadline) or _is_away(request, before, deadline)
 
     try:
-        _call(request, arguments, "install the image", deadline, seconds=INSTALL_SECONDS, done=done)
+        insist.call(request.machine, request.label, arguments, "install the image", deadline, seconds=INSTALL_SECONDS, done=done)
     except (CommandError, RefusedError) as error:
         raise PlatformError(error.what, where=request.label, hint="The machine runs as before. Correct what this says, and run again.") from error
-
-
-def _call(
-    request: Request, arguments: list[str], action: str, deadline: Deadline, *, seconds: float = INSTALL_SECONDS, done: Callable[[], bool] = lambda: False
-) -> None:
-    """One call of talosctl; again while the machine cannot do it yet or breaks off, until ``done`` sees that it has happened all the same."""
-    while True:
-        try:
-            request.machine.client().run(*arguments, action=action, deadline=deadline, seconds=seconds)
-        except (NotReady, Unreachable) as error:
-            if done():
-                return
-            if deadline.expired:
-                raise
-            progress(f"{request.label}: {error.what}; trying again")
-            deadline.pause(PAUSE_SECONDS)
-        else:
-            return
 
 
 def _is_away(request: Request, before: Running, deadline: Deadline) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, PlatformError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.rolling import target
-from ansible_collections.trinode.platform.plugins.module_utils.talos import machine_problems, machine_wait, upgrade
+from ansible_collections.trinode.platform.plugins.module_utils.talos import insist, machine_problems, machine_wait, upgrade
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_tls import Handshake
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
@@ -127,6 +127,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Machine, "probe", lambda self, *, deadline: Handshake("ours"))
     monkeypatch.setattr(machine_wait, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(upgrade, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(insist, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(upgrade, "ACCEPT_SECONDS", 2.0)
     monkeypatch.setattr(upgrade, "INSTALL_SECONDS", 2.0)
     monkeypatch.setattr(machine_problems, "find_pull_failure", lambda client, *, deadline: None)
