@@ -160,6 +160,14 @@ options:
     type: list
     elements: int
     default: []
+  gone:
+    description:
+      - Names of nodes whose machines are dead. What follows from that alone is allowed then in V(etcd), V(nodes) and V(ceph), as long as etcd keeps its quorum
+        and all data can be used; so is that their members and nodes are removed already.
+      - O(machines), O(endpoints) and O(nodes) leave them out.
+    type: list
+    elements: str
+    default: []
   talosconfig:
     description: File with the client certificate for the machines. Needed for the checks V(machines), V(etcd) and V(certificates).
     type: path
@@ -339,6 +347,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "ceph_settle": {"type": "float", "default": 10},
     "ceph_osds": {"type": "int", "default": 0},
     "ceph_without": {"type": "list", "elements": "int", "default": []},
+    "gone": {**_TEXTS, "default": []},
     "talosconfig": {"type": "path", "default": ""},
     "kubeconfig": {"type": "path", "default": ""},
     "talosctl": {"type": "str", "default": "talosctl"},
@@ -383,6 +392,7 @@ def _policy(params: Mapping[str, Any]) -> Policy:
         ceph_allowed=params["ceph_allowed"],
         ceph_osds=params["ceph_osds"],
         ceph_without=params["ceph_without"],
+        gone=params["gone"],
     )
 
 

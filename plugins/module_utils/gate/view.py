@@ -46,6 +46,7 @@ class Policy:
     ``machines`` are the addresses of all machines, ``endpoints`` those of the control planes: all of them are to be voters of etcd. ``nodes`` are the names
     of the nodes that are expected. ``planned_loss`` is the address of the machine that is about to go. ``allowed`` are patterns of findings that only warn.
     ``ceph_allowed`` are health checks of Ceph that may warn, ``ceph_osds`` is how many OSDs there have to be, ``ceph_without`` which may be missing.
+    ``gone`` are nodes of machines that are dead: what follows from that alone is allowed, in etcd, of their nodes and in Ceph.
     """
 
     machines: Sequence[str] = ()
@@ -59,6 +60,7 @@ class Policy:
     ceph_allowed: Sequence[str] = ()
     ceph_osds: int = 0
     ceph_without: Sequence[int] = ()
+    gone: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

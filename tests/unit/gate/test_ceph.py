@@ -54,6 +54,17 @@ MISSING = {
 }
 
 
+DEAD = {
+    "osds": tuple(replace(osd, up=False, in_=False) if osd.host == "m2" else osd for osd in OSDS),
+    "mons": (WELL.mons[0], replace(WELL.mons[1], in_quorum=False), WELL.mons[2]),
+    "groups": DEGRADED,
+    "health": "HEALTH_WARN",
+    "host_flags": (("m2", ("noout",)),),
+    "checks": tuple(Check(name, "HEALTH_WARN", "x") for name in ("MON_DOWN", "OSD_FLAGS", "OSD_HOST_DOWN", "PG_DEGRADED", "MDS_INSUFFICIENT_STANDBY")),
+    "budgets": MISSING["budgets"],
+}
+
+
 @pytest.mark.parametrize(
     ("change", "policy", "problems"),
     [
@@ -108,6 +119,26 @@ MISSING = {
             CephPolicy(without=[1]),
             ["13 of 33 placement groups are not active"],
             id="an OSD that is known to be missing, and data that cannot be used",
+        ),
+        pytest.param(DEAD, CephPolicy(gone=["m2"]), [], id="a machine that is dead, and what follows from it"),
+        pytest.param({**DEAD, "mons": (*WELL.mons[::2], Mon("b", "", False))}, CephPolicy(gone=["m2"]), [], id="its monitor does not tell where it was"),
+        pytest.param(
+            {**DEAD, "osds": (*without(1)[:4], replace(OSDS[4], up=True), OSDS[5])},
+            CephPolicy(gone=["m2"]),
+            ["its machine is gone, and Ceph takes the OSD for up"],
+            id="Ceph has not noticed yet that it is dead",
+        ),
+        pytest.param(
+            DEAD,
+            CephPolicy(gone=["m3"]),
+            ["the monitor is not in quorum", "the OSD is down", "Ceph takes the OSD", "the OSD is down", "Ceph takes the OSD", "the flag noout"],
+            id="another machine is dead than the known one",
+        ),
+        pytest.param(
+            {**DEAD, "groups": groups(active_clean=20, undersized_degraded_peered=13)},
+            CephPolicy(gone=["m2"]),
+            ["13 of 33 placement groups are not active"],
+            id="a machine that is dead, and data that cannot be used",
         ),
         pytest.param({"budgets": ()}, CephPolicy(), ["the disruption budget rook-ceph-osd is not there"], id="no budget"),
         pytest.param({"budgets": (), "manages_budgets": False}, CephPolicy(), [], id="no budgets are wanted"),

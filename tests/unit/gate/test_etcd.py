@@ -83,6 +83,27 @@ def test_etcd(etcd: tuple[EtcdView, ...], planned_loss: str, problems: list[str]
         assert finding.severity == "error"
 
 
+LEFT = tuple(replace(view, members=MEMBERS[:2]) for view in HEALTHY[:2])
+
+
+@pytest.mark.parametrize(
+    ("members", "problems"),
+    [
+        pytest.param(HEALTHY[:2], [], id="the member of the dead machine is still listed"),
+        pytest.param(LEFT, [], id="it was removed"),
+        pytest.param(HEALTHY[:1], ["1 of 3 voters are healthy, the quorum is 2"], id="another one is away, too"),
+        pytest.param((HEALTHY[0], replace(HEALTHY[1], problem="refused")), ["cannot be read: refused", "1 of 3 voters"], id="another one does not answer"),
+        pytest.param((replace(HEALTHY[0], members=MEMBERS[::2]), HEALTHY[1]), ["there are 1 or 2 voters"], id="another one is not listed"),
+    ],
+)
+def test_a_machine_that_is_dead(members: tuple[EtcdView, ...], problems: list[str]) -> None:
+    """The gate is not told of its address: it is not asked."""
+    findings = check.judge(Etcd(members), Policy(endpoints=ADDRESSES[:2], gone=["m3"]))
+    assert len(findings) == len(problems), findings
+    for finding, problem in zip(findings, problems, strict=True):
+        assert problem in finding.problem
+
+
 def test_an_alarm_is_told_once_and_with_the_members_name() -> None:
     (finding,) = check.judge(Etcd(tuple(member(number, errors=NOSPACE) for number in (1, 2, 3))), Policy(endpoints=ADDRESSES))
     assert finding.where == "m3"

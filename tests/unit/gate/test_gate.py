@@ -8,6 +8,7 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import ConnectionFailed, DeadlineExceeded
+from ansible_collections.trinode.platform.plugins.module_utils.gate.checks import nodes
 from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.etcd import Etcd
 from ansible_collections.trinode.platform.plugins.module_utils.gate.checks.nodes import Nodes
 from ansible_collections.trinode.platform.plugins.module_utils.gate.gate import machine_table, values, wait_until_open
@@ -132,6 +133,12 @@ def test_without_credentials_no_check_passes(tmp_path: Path) -> None:
     assert {result.check: result.state for result in results} == dict.fromkeys(NAMES, "FAILED")
     reasons = {result.check: result.findings[0].problem for result in results}
     assert reasons["gitops"] == "it cannot be read: the kubeconfig does not exist"
+
+
+def test_the_node_of_a_machine_that_is_dead_may_be_anyhow() -> None:
+    view = Nodes((NodeView("m1", True, "", False, "v1.36.3", "192.0.2.1"), NodeView("m2", False, "no answer", True, "v1.36.3", "192.0.2.2")))
+    assert nodes.judge(view, Policy(nodes=["m1"], gone=["m2"])) == []
+    assert {finding.where for finding in nodes.judge(view, Policy(nodes=["m1"], gone=["m1"]))} == {"m2"}
 
 
 def test_the_machine_table_has_a_line_for_each_machine() -> None:

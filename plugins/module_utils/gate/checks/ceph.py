@@ -34,6 +34,7 @@ _SAID_BETTER = {
     "flags": {"OSDMAP_FLAGS", "OSD_FLAGS"},
 }
 _FROM_MISSING = {"OSD_DOWN", "OSD_HOST_DOWN", "PG_DEGRADED", "OBJECT_MISPLACED"}
+_FROM_GONE = {*_FROM_MISSING, "MON_DOWN", "OSD_FLAGS", "MDS_INSUFFICIENT_STANDBY"}
 _ADVICE = {
     "OSD_NEARFULL": "Add disks, or delete data: at the full ratio nothing can be written any more.",
     "OSD_BACKFILLFULL": "Add disks, or delete data: at the full ratio nothing can be written any more.",
@@ -54,13 +55,25 @@ class CephPolicy:
     """What Ceph has to be like.
 
     ``allowed`` are the names of health checks that may warn. ``osds`` is how many there have to be at least. ``without`` are OSDs that are known to be
-    missing: what follows from that alone is allowed, as long as all data is there. ``planned_loss`` is the node that is about to go.
+    missing: what follows from that alone is allowed, as long as all data is there. ``planned_loss`` is the node that is about to go. ``gone`` are nodes
+    that are dead: their OSDs and monitors are missing, too.
     """
 
     allowed: Sequence[str] = ALLOWED
     osds: int = 0
     without: Sequence[int] = ()
     planned_loss: str = ""
+    gone: Sequence[str] = ()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is known to be missing, so that copies are."""
+        return bool(self.without or self.gone)
+
+    @property
+    def excused(self) -> set[str]:
+        """Health checks that tell what is known."""
+        return _FROM_GONE if self.gone else _FROM_MISSING if self.without else set()
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def read(sources: Sources, deadline: Deadline) -> CephView:
 def judge(view: CephView, policy: Policy) -> list[Finding]:
     if view.ceph is None:
         return []
-    return judge_ceph(view.ceph, CephPolicy((*ALLOWED, *policy.ceph_allowed), policy.ceph_osds, policy.ceph_without, view.lost))
+    return judge_ceph(view.ceph, CephPolicy((*ALLOWED, *policy.ceph_allowed), policy.ceph_osds, policy.ceph_without, view.lost, policy.gone))
 
 
 def seen(view: CephView) -> str:
@@ -96,7 +109,7 @@ def judge_ceph(ceph: Ceph, policy: CephPolicy) -> list[Finding]:
         "mons": list(_mons(ceph, policy)),
         "osds": list(_osds(ceph, policy)),
         "groups": list(_groups(ceph, policy)),
-        "flags": list(_flags(ceph)),
+        "flags": list(_flags(ceph, policy)),
     }
     said = {name for part, findings in found.items() if findings for name in _SAID_BETTER[part]}
     findings = [*_health(ceph, policy, said), *(finding for part in found.values() for finding in part)]
@@ -122,7 +135,7 @@ def name_of(osd: Osd) -> str:
 def _health(ceph: Ceph, policy: CephPolicy, said: set[str]) -> Iterable[Finding]:
     for check in ceph.checks:
         serious = check.severity != "HEALTH_WARN"
-        if check.name in said or (not serious and (check.muted or check.name in policy.allowed or (policy.without and check.name in _FROM_MISSING))):
+        if check.name in said or (not serious and (check.muted or check.name in policy.allowed or check.name in policy.excused)):
             continue
         advice = _ADVICE.get(check.name, "`ceph health detail` in the toolbox says more.")
         if not serious:
@@ -133,8 +146,11 @@ def _health(ceph: Ceph, policy: CephPolicy, said: set[str]) -> Iterable[Finding]
 
 
 def _mons(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
-    for mon in ceph.mons:
-        if not mon.in_quorum:
+    missing = [mon for mon in ceph.mons if not mon.in_quorum]
+    # One that is down may not tell where it was.
+    excused = [mon for mon in missing if mon.host in policy.gone or (policy.gone and not mon.host)][: len(policy.gone)]
+    for mon in missing:
+        if mon not in excused:
             where = f"mon.{mon.name}" + (f" ({mon.host})" if mon.host else "")
             yield Finding("ceph", where, "the monitor is not in quorum", f"Look at the pod rook-ceph-mon-{mon.name} and its machine.")
     needed = len(ceph.mons) // 2 + 1
@@ -150,6 +166,10 @@ def _mons(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
 
 def _osds(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
     for osd in ceph.osds:
+        if osd.host in policy.gone:
+            if osd.up:
+                yield Finding("ceph", name_of(osd), "its machine is gone, and Ceph takes the OSD for up", "Ceph notices within a minute or so.")
+            continue
         if osd.id in policy.without or (osd.up and osd.in_):
             continue
         what, advice = ("is out", f"`ceph osd in {osd.id}` takes it back; playbooks/osd_remove.yml removes it.")
@@ -174,7 +194,7 @@ def _groups(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
             "`ceph pg dump_stuck inactive` names them; most often OSDs are missing.",
         )
     unclean = groups.total - groups.active_clean - groups.inactive
-    if unclean and not policy.without:
+    if unclean and not policy.incomplete:
         speed = f", {groups.recovering_bytes / 1024**2:.1f} MiB/s" if groups.recovering_bytes else ""
         yield Finding(
             "ceph",
@@ -182,7 +202,7 @@ def _groups(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
             f"{unclean} of {groups.total} placement groups have not all copies where they belong ({_states(ceph, active=True)}{speed})",
             "Wait for Ceph to finish; where nothing moves, an OSD is missing or too full.",
         )
-    elif groups.recovering_bytes and not policy.without:
+    elif groups.recovering_bytes and not policy.incomplete:
         yield Finding("ceph", "cluster", f"copies are being made, {groups.recovering_bytes / 1024**2:.1f} MiB/s", "Wait for Ceph to finish.")
 
 
@@ -192,11 +212,14 @@ def _states(ceph: Ceph, *, active: bool) -> str:
     return ", ".join(f"{count} {state}" for count, state in sorted(found, reverse=True))
 
 
-def _flags(ceph: Ceph) -> Iterable[Finding]:
+def _flags(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
     for flag in ceph.flags:
         undo = "pause" if flag in ("pauserd", "pausewr") else flag
         yield Finding("ceph", "cluster", f"the flag {flag} is set", f"`ceph osd unset {undo}`, if nobody works on the cluster.")
+    gone = {name.replace(".", "-") for name in policy.gone}
     for bucket, flags in ceph.host_flags:
+        if bucket in gone:
+            continue
         yield Finding(
             "ceph",
             bucket,
@@ -207,7 +230,7 @@ def _flags(ceph: Ceph) -> Iterable[Finding]:
 
 def _budgets(ceph: Ceph, policy: CephPolicy) -> Iterable[Finding]:
     """While a host is drained, Rook replaces the budget of all OSDs by one for each other host that lets none go."""
-    if not ceph.manages_budgets or policy.without:
+    if not ceph.manages_budgets or policy.incomplete:
         return
     by_name = {budget.name: budget for budget in ceph.budgets}
     blocking = [budget for budget in ceph.budgets if _blocking(budget)]

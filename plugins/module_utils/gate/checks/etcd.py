@@ -82,12 +82,14 @@ def judge(view: Etcd, policy: Policy) -> list[Finding]:
     leaders = {member.status.leader for member in answering if member.status}
     if answering and (len(leaders) != 1 or leaders == {NO_LEADER}):
         findings.append(Finding("etcd", "cluster", "the members do not agree on a leader", "Wait for the election, or check the network between the machines."))
-    counts = {sum(not member.learner for member in seen_by.members) for seen_by in answering}
+    # The member of a machine that is dead may still be listed, and no longer counts.
+    counts = {sum(not member.learner and member.hostname not in policy.gone for member in seen_by.members) for seen_by in answering}
     if answering and counts != {voters}:
         found = " or ".join(str(count) for count in sorted(counts))
         advice = "A machine has not joined yet, or a member was lost: see docs/troubleshooting.md."
         findings.append(Finding("etcd", "cluster", f"there are {found} voters, expected are {voters}", advice))
-    return [*findings, *_space(answering, view.quota), *_behind(answering), *_quorum(answering, voters, policy.planned_loss)]
+    listed = max((sum(not member.learner for member in seen_by.members) for seen_by in answering), default=0) if policy.gone else 0
+    return [*findings, *_space(answering, view.quota), *_behind(answering), *_quorum(answering, max(voters, listed), policy.planned_loss)]
 
 
 def seen(view: Etcd) -> str:

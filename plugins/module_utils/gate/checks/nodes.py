@@ -29,12 +29,12 @@ def judge(view: Nodes, policy: Policy) -> list[Finding]:
     findings += [
         Finding("nodes", node.name, f"the node is not Ready: {node.reason or 'no reason given'}", "Look at its kubelet and its CNI.")
         for node in view.nodes
-        if not node.ready
+        if not node.ready and node.name not in policy.gone
     ]
     findings += [
         Finding("nodes", node.name, "the node is cordoned, so it takes no pods", f"`kubectl uncordon {node.name}`, if nobody works on it.")
         for node in view.nodes
-        if node.unschedulable and node.name not in policy.allowed_cordoned and node.address != (policy.planned_loss or None)
+        if node.unschedulable and node.name not in (*policy.allowed_cordoned, *policy.gone) and node.address != (policy.planned_loss or None)
     ]
     return findings
 
