@@ -136,6 +136,10 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "nothing to wait for": ({"component": "x", "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
         "no cluster": ({"component": "x", "needs": ["y"], "in_run": ["x"], "kubeconfig": "/nonexistent/kubeconfig", "run_directory": "{directory}"}, {}),
     },
+    "component_plan": {
+        "no cluster": ({"components": [], "kubeconfig": "/nonexistent/kubeconfig"}, {}),
+        "no results of component_render": ({"components": [{"msg": "failed"}], "kubeconfig": "/nonexistent/kubeconfig"}, CHECK),
+    },
     "component_render": {
         "rendered": ({**RENDERING, "tree": "{directory}/{way}/tree"}, {}),
         "again": ({**RENDERING, "tree": "{directory}/{way}/tree"}, {}),
@@ -241,6 +245,22 @@ ROWS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node"}, {}),
         "no kubeconfig, in check mode": ({"kubeconfig": "/nonexistent/kubeconfig", "targets": [{"kind": "Node", "condition": "absent"}]}, CHECK),
         "no expression": ({"kubeconfig": "/nonexistent/kubeconfig", "kind": "Node", "condition": "until"}, {}),
+    },
+    "membership_plan": {
+        "no kubeconfig": (
+            {"operation": "add", "machines": [{"name": "m1", "address": NOWHERE}], "kubeconfig": "/nonexistent/kubeconfig", "talosconfig": "/nonexistent"},
+            {},
+        ),
+        "no such machine": (
+            {
+                "operation": "replace",
+                "machine": "m9",
+                "machines": [{"name": "m1", "address": NOWHERE}],
+                "kubeconfig": "/nonexistent",
+                "talosconfig": "/nonexistent",
+            },
+            CHECK,
+        ),
     },
     "postgres_switchover": {
         "no kubeconfig": ({"kubeconfig": "/nonexistent/kubeconfig", "node": "m1"}, {}),

@@ -79,17 +79,20 @@ def refusals(group: Sequence[int], look: Look, *, failed: bool) -> list[str]:
     found = []
     if failed:
         found += [f"osd.{osd.id} is up, so its disk has not failed: playbooks/osd_remove.yml empties it first." for osd in osds if osd.up]
-        # Peering passes; these do not.
-        waiting = ceph.groups.matching("down", "incomplete")
-        if ceph.groups.unfound or waiting:
-            found.append(
-                f"{waiting} placement groups are down or incomplete and {ceph.groups.unfound} objects are nowhere to be found: osd.{group[0]} may have the "
-                "only copy. Bring other OSDs back first."
-            )
+        if lost := unusable(ceph):
+            found.append(f"{lost}: osd.{group[0]} may have the only copy. Bring other OSDs back first.")
     found += _shared(osds, ceph)
     if not failed and any(osd.in_ for osd in osds):
         found += [*_copies(osds, ceph), *_capacity(osds, ceph)]
     return found
+
+
+def unusable(ceph: Ceph) -> str:
+    """What data cannot be used before more OSDs are there; empty where all can. Peering passes; these do not."""
+    waiting = ceph.groups.matching("down", "incomplete")
+    if not ceph.groups.unfound and not waiting:
+        return ""
+    return f"{waiting} placement groups are down or incomplete and {ceph.groups.unfound} objects are nowhere to be found"
 
 
 def plan(group: Sequence[int], look: Look, *, failed: bool) -> list[Step]:
