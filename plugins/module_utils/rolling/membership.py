@@ -171,7 +171,7 @@ def substitute(cluster: Cluster, machine: Machine) -> Plan:
     osds = _lost(machine, cluster.osds_of(machine))
     numbers = ", ".join(f"osd.{osd.id}" for osd in osds)
     if standing == "member":
-        objections = [] if cluster.etcd.members else [*_quorum(cluster.etcd, machine)]
+        objections = [*_unread(machine), *(() if cluster.etcd.members else _quorum(cluster.etcd, machine))]
         note = f"{machine.name} runs, and is the machine that the inventory describes."
         if not machine.uuid and not machine.serial:
             note = (
@@ -180,7 +180,7 @@ def substitute(cluster: Cluster, machine: Machine) -> Plan:
             )
         steps = [f"remove {numbers} of {machine.name}, whose disks are not in it, from Ceph"] if osds else []
         return Plan(standing=standing, osds=tuple(osd.id for osd in osds), note=note, steps=tuple(steps), objections=tuple(objections))
-    objections = [*_others(cluster, machine), *_quorum(cluster.etcd, machine), *_endpoint(cluster, machine), *_unusable(cluster.ceph)]
+    objections = [*_unread(machine), *_others(cluster, machine), *_quorum(cluster.etcd, machine), *_endpoint(cluster, machine), *_unusable(cluster.ceph)]
     if standing == "foreign":
         objections.append(_foreign(machine))
     if standing == "absent":
@@ -271,6 +271,12 @@ def _not_dead(machine: Machine) -> Iterable[Finding]:
     if machine.standing == "absent" and machine.observed.node_ready:
         what = "it does not answer, and Kubernetes hears from its node, so it is not dead"
         yield Finding(machine.name, what, "If it has just been switched off: Kubernetes notices within a minute. Otherwise check its address and port 50000.")
+
+
+def _unread(machine: Machine) -> Iterable[Finding]:
+    """Who it is and which disks are in it has to be known."""
+    if machine.standing in ("member", "bare") and machine.observed.problem:
+        yield Finding(machine.name, f"it answers, and cannot be read: {machine.observed.problem}", "Run it again once it has started.")
 
 
 def _others(cluster: Cluster, gone: Machine) -> Iterable[Finding]:

@@ -177,6 +177,8 @@ NOT_REPLACED: dict[str, tuple[Cluster, list[str]]] = {
     "the only control plane": (cluster(bare(1), machine(2, plane=False), members=etcd(1)), ["it is the only control plane"]),
     "it is not dead": (cluster(machine(1), machine(2), dead(3, node_ready=True)), ["Kubernetes hears from its node, so it is not dead"]),
     "another cluster's": (cluster(machine(1), machine(2), machine(3, trust="foreign", problem="x")), ["is not this cluster's (x)"]),
+    "its disks cannot be read": (cluster(machine(1), machine(2), bare(3, problem="no answer within 15 s")), ["it answers, and cannot be read: no answer"]),
+    "it runs, and cannot be read": (cluster(machine(1), machine(2), machine(3, problem="refused")), ["it answers, and cannot be read: refused"]),
     "the API is there": (cluster(machine(1), machine(2), bare(3), endpoint="192.0.2.13"), ["reached at this machine's own address"]),
     "data is nowhere else": (
         cluster(machine(1), machine(2), bare(3), storage=ceph(1, 2, 3, down=3, states={"active+clean": 32, "down": 1})),
