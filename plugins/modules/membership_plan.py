@@ -115,8 +115,8 @@ steps:
   returned: success
   sample:
     - remove the member m3 (6f1a2b3c4d5e6f70) from etcd
-    - remove osd.2, osd.5 of m3, which are lost, from Ceph
     - delete the node m3 from Kubernetes
+    - remove osd.2, osd.5 of m3, which are lost, from Ceph
     - configure m3, which joins the cluster, and give its disks to Ceph
 standing:
   description:
@@ -126,6 +126,11 @@ standing:
   type: str
   returned: always
   sample: bare
+stage:
+  description: Stage of O(machine) in Talos's own word, or empty.
+  type: str
+  returned: success
+  sample: maintenance
 leave:
   description: Whether the machine lives, and is to be drained and reset first.
   type: bool
@@ -243,7 +248,8 @@ def run(task: Task) -> Outcome:
         machines.append(Machine(params["machine"], "", params["machine"]))
     access = membership_observe.Access(params["talosctl"], params["talosconfig"], params["kubeconfig"], params["context"])
     cluster = membership_observe.read(machines, urlsplit(params["endpoint"]).hostname or "", access, Deadline(params["timeout"]))
-    made = _plan(cluster, params, listed=listed)
+    target = cluster.machine(params["machine"])
+    made = _plan(cluster, target, params, listed=listed)
     table = membership.table(cluster)
     findings = [str(finding) for finding in made.objections]
     absent = [machine.name for machine in cluster.machines if machine.standing == "absent" and machine.address]
@@ -259,6 +265,7 @@ def run(task: Task) -> Outcome:
     values = {
         "steps": list(made.steps),
         "standing": made.standing,
+        "stage": target.observed.stage if target else "",
         "leave": made.leave,
         "member_id": made.member_id,
         "osds": list(made.osds),
@@ -278,8 +285,7 @@ def _machine(item: Mapping[str, Any]) -> Machine:
     return Machine(item["name"], item["address"], item["node"] or item["name"], item["role"] == "controlplane", item["uuid"], item["serial"])
 
 
-def _plan(cluster: Cluster, params: Mapping[str, Any], *, listed: bool) -> Plan:
-    machine = cluster.machine(params["machine"])
+def _plan(cluster: Cluster, machine: Machine | None, params: Mapping[str, Any], *, listed: bool) -> Plan:
     if params["operation"] == "add" or machine is None:
         return membership.add(cluster)
     if params["operation"] == "replace":

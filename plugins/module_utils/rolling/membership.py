@@ -220,9 +220,9 @@ def _replacement(machine: Machine, osds: Sequence[Osd], numbers: str) -> Iterabl
         yield "you: switch it off, put the new machine in its place, and run the same command again"
     if standing != "bare":
         yield "boot the new machine, and judge its disks"
-        if observed.node_found or observed.member_id:
-            yield f"remove those OSDs of {machine.name} from Ceph whose disks are not in the new machine"
     yield from _forget(machine, osds, numbers, lives=standing == "old")
+    if standing != "bare" and machine.known:
+        yield f"remove those OSDs of {machine.name} from Ceph whose disks are not in the new machine"
     yield f"configure {machine.name}, which joins the cluster, and give its disks to Ceph"
 
 
@@ -230,10 +230,10 @@ def _forget(machine: Machine, osds: Sequence[Osd], numbers: str, *, lives: bool)
     """What is taken out of etcd, Ceph and Kubernetes. A machine that lives leaves etcd by itself, and its OSDs are emptied."""
     if machine.observed.member_id and not lives:
         yield f"remove the member {machine.node} ({machine.observed.member_id}) from etcd"
-    if osds and not lives:
-        yield f"remove {numbers} of {machine.name}, which are lost, from Ceph"
     if machine.observed.node_found:
         yield f"delete the node {machine.node} from Kubernetes"
+    if osds and not lives:
+        yield f"remove {numbers} of {machine.name}, which are lost, from Ceph"
 
 
 def _joins(machine: Machine) -> bool:

@@ -140,8 +140,8 @@ def test_the_steps_of_a_replacement() -> None:
     found = cluster(machine(1), machine(2), bare(3), storage=SIX_DOWN)
     assert membership.substitute(found, found.machines[2]).steps == (
         f"remove the member m3 ({identity(3)}) from etcd",
-        "remove osd.4, osd.5 of m3, which are lost, from Ceph",
         "delete the node m3 from Kubernetes",
+        "remove osd.4, osd.5 of m3, which are lost, from Ceph",
         "configure m3, which joins the cluster, and give its disks to Ceph",
     )
     found = cluster(machine(1), machine(2), OLD, storage=SIX)
