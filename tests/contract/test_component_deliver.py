@@ -235,6 +235,31 @@ def test_half_an_installation_is_not_taken_for_a_whole_one(component: Component)
     assert not component.deliver().changed
 
 
+@pytest.mark.parametrize("goes", ["on", "back"])
+def test_half_an_upgrade_is_noted_until_it_is_finished_or_taken_back(component: Component, goes: str) -> None:
+    """The new program never starts. Until the component is the one or the other, the cluster notes that an upgrade has begun."""
+    new = {"version": "1.1.0", "values": {"image": "plain:2"}}
+    component.define("plain").deliver()
+    before = component.parent["data"]
+    component.cluster.kubelets.stuck.add("plain:2")
+    component.define("plain", **new)
+    assert component.deliver(check=True).changed
+    assert component.parent["data"] == before
+    with pytest.raises(PlatformError, match=r"Deployment .*/plain: "):
+        component.deliver(timeout=8)
+    begun = component.parent["data"].get("begun")
+    assert component.parent["data"] == {**before, "begun": begun}
+    component.cluster.kubelets.stuck.clear()
+    if goes == "back":
+        component.define("plain")
+    assert component.deliver(check=True).changed
+    assert component.deliver().changed
+    after = component.parent["data"]
+    assert after["revision"] == (before["revision"] if goes == "back" else begun)
+    assert "begun" not in after
+    assert not component.deliver().changed
+
+
 DELIVER = """
 import json, sys
 from ansible_collections.trinode.platform.plugins.module_utils.task import Task

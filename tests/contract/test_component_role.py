@@ -1,7 +1,10 @@
 # Copyright: trinode.platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role component as a component's own role calls it: ansible-playbook against a real API server, with two components of which one needs the other."""
+"""Role component as a component's own role calls it: ansible-playbook against a real API server, with two components of which one needs the other.
+
+Then playbooks/upgrade_components.yml with them, and a stand-in for the gate.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import Any
 import component_cluster
 import pytest
 import yaml
-from both_ways import PLAYBOOK, surroundings
+from both_ways import CHECKOUT, PLAYBOOK, surroundings
 from component_charts import build, served
 from component_cluster import Cluster
 from test_helm_template import find_helm
@@ -31,6 +34,7 @@ DEPLOY = """\
   vars:
     component_definition: "{{ NAME_component }}"
 """
+NEEDS_SETTINGS = "dependencies: [{role: trinode.platform.trinode}]\n"
 VERIFY = """\
 - name: Its settings are what they should be
   ansible.builtin.assert:
@@ -58,6 +62,14 @@ PLAY = """\
             reason: "{{ ansible_failed_result.msg | default('') }}"
             run_directory: "{{ lookup('trinode.platform.run_directory') }}"
 """
+# Notes what it was asked, and is closed for all but etcd while there is a file of that name.
+GATE = """\
+- name: Look
+  ansible.builtin.shell: "echo '{{ gate_checks | join(' ') }}' >> gate.log; test ! -e closed || test '{{ gate_checks | join }}' = etcd"
+  args: {chdir: "{{ inventory_dir }}"}
+  changed_when: false
+  check_mode: false
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +84,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 class Site:
     directory: Path
 
-    def run(self, *arguments: str, code: int = 0) -> str:
+    def run(self, *arguments: str, playbook: str = "play.yml", code: int = 0) -> str:
         answer = subprocess.run(
-            [PLAYBOOK, "-i", "hosts.yml", "play.yml", "--diff", *arguments],
+            [PLAYBOOK, "-i", "hosts.yml", playbook, "--diff", *arguments],
             cwd=self.directory,
             env={**surroundings(self.directory), "ANSIBLE_ROLES_PATH": str(self.directory / "roles")},
             capture_output=True,
@@ -84,6 +96,13 @@ class Site:
         )
         assert answer.returncode == code, answer.stdout[-4000:] + answer.stderr[-2000:]
         return answer.stdout
+
+    def upgrade(self, *arguments: str, code: int = 0) -> tuple[str, list[str]]:
+        """What the playbook printed, and what the gate was asked, in order."""
+        log = self.directory / "gate.log"
+        log.write_text("")
+        output = self.run(*VAULT, *arguments, playbook="upgrade.yml", code=code)
+        return output, ["etcd" if line == "etcd" else "all" for line in log.read_text().splitlines()]
 
     def set(self, **variables: Any) -> None:
         (self.directory / "group_vars").mkdir(exist_ok=True)
@@ -102,6 +121,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator
     for name, chart, needs in (("base", "plain", []), ("top", "hooked", ["base"])):
         _role(directory / "roles" / name, name, chart, needs)
     (directory / "play.yml").write_text(PLAY)
+    (directory / "upgrade.yml").write_text(_upgrade_playbook())
+    for path, text in {"tasks/main.yml": GATE, "defaults/main.yml": 'gate_checks: "{{ trinode_gate_checks }}"\n', "meta/main.yml": NEEDS_SETTINGS}.items():
+        (directory / "roles" / "gate" / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / "roles" / "gate" / path).write_text(text)
     (directory / "password").write_text("hunter2hunter2\n")
     with served(charts) as url:
         pins = {chart: {"chart": chart, "repository": url, "version": "1.0.0"} for chart in ("plain", "hooked")}
@@ -119,6 +142,16 @@ def site(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator
         yield Site(directory)
 
 
+def _upgrade_playbook() -> str:
+    """playbooks/upgrade_components.yml as it is, but for preflight, for roles that are not in the collection, and for the gate, which needs machines."""
+    _preflight, *plays = yaml.safe_load((CHECKOUT / "playbooks" / "upgrade_components.yml").read_text())
+    text = json.dumps(plays)
+    for ours, theirs in (("trinode.platform.{{ inventory_hostname }}", "{{ inventory_hostname }}"), ("trinode.platform.gate", "gate")):
+        assert ours in text
+        text = text.replace(ours, theirs)
+    return text
+
+
 def _role(directory: Path, name: str, chart: str, needs: list[str]) -> None:
     definition = {
         "name": name,
@@ -132,7 +165,7 @@ def _role(directory: Path, name: str, chart: str, needs: list[str]) -> None:
     files = {
         "defaults/main.yml": yaml.safe_dump({f"{name}_needs": needs, f"{name}_version": "1.0.0", f"{name}_fails": False}),
         "vars/main.yml": yaml.safe_dump({f"{name}_component": definition}),
-        "meta/main.yml": yaml.safe_dump({"dependencies": [{"role": "trinode.platform.trinode"}]}),
+        "meta/main.yml": NEEDS_SETTINGS,
         "tasks/main.yml": DEPLOY.replace("NAME", name),
         "tasks/verify.yml": VERIFY.replace("NAME", name),
         "templates/resources.yml.j2": RESOURCES.replace("NAME", name),
@@ -190,3 +223,83 @@ def test_from_nothing_to_nothing(site: Site, cluster: Cluster) -> None:
 def test_a_secret_needs_a_vault_password(site: Site) -> None:
     refused = site.run("--check", code=2)
     assert "component base: Secret base/plain would be written in clear. Give the run a vault password" in refused
+
+
+def test_upgrades_one_after_another(site: Site, cluster: Cluster) -> None:
+    """One after the other, since each step is what the next one begins with."""
+
+    def installed(name: str) -> dict[str, str]:
+        data: dict[str, str] = cluster.get(f"/api/v1/namespaces/kube-system/configmaps/trinode-component-{name}")["data"]
+        return data
+
+    def versions() -> list[str]:
+        return [installed(name)["versions"] for name in ("base", "top")]
+
+    old, new = ["plain=1.0.0", "hooked=1.0.0"], ["plain=1.1.0", "hooked=1.1.0"]
+    site.set()
+    nothing, asked = site.upgrade()
+    assert (changed(nothing), asked) == ({"base": 0, "top": 0}, [])
+    assert "nothing is to be upgraded" in nothing
+    assert "-     base       -          1.0.0  not installed" in nothing
+    site.run(*VAULT)
+
+    assert changed(site.upgrade()[0]) == {"base": 0, "top": 0}
+
+    site.set(base_version="1.1.0", top_version="1.1.0")
+    predicted, asked = site.upgrade("--check")
+    assert asked == ["all"]
+    assert changed(predicted) == {"base": 3, "top": 3}
+    assert "1     base       1.0.0      1.1.0  plain 1.0.0 → 1.1.0" in predicted
+    assert "2     top        1.0.0      1.1.0  hooked 1.0.0 → 1.1.0" in predicted
+    assert predicted.count("+  version: 1.1.0") == 6, "of each the file, the commit and the object"
+    assert versions() == old
+
+    site.set(base_version="1.1.0", top_version="1.1.0", base_fails=True)
+    stopped, asked = site.upgrade(code=2)
+    assert asked == ["all"]
+    assert "base: the upgrade has stopped here, and no other component was begun with." in stopped
+    assert "it does not do its job" in stopped
+    assert versions() == [new[0], old[1]]
+
+    site.set(base_version="1.1.0", top_version="1.1.0")
+    (site.directory / "closed").touch()
+    assert site.upgrade(code=2)[1] == ["all"]
+    assert versions() == [new[0], old[1]]
+    (site.directory / "closed").unlink()
+    went_on, asked = site.upgrade()
+    assert (changed(went_on), asked) == ({"base": 0, "top": 3}, ["all", "all"])
+    assert versions() == new
+    again, asked = site.upgrade()
+    assert (changed(again), asked) == ({"base": 0, "top": 0}, [])
+    assert "nothing is to be upgraded" in again
+
+    site.set(base_version="1.0.0", top_version="1.0.0")
+    refused, asked = site.upgrade(code=2)
+    assert asked == []
+    assert "base: plain would go back from 1.1.0 to 1.0.0" in refused
+    assert "top: hooked would go back from 1.1.0 to 1.0.0" in refused
+    assert changed(site.upgrade("--limit", "top", "-e", "upgrade_components_downgrade=top")[0]) == {"top": 3}
+    assert versions() == [new[0], old[1]]
+
+    site.set(base_version="9.9.9", top_version="1.1.0")
+    refused, asked = site.upgrade(code=2)
+    assert asked == []
+    assert "base: cannot be rendered, see above. Nothing was begun." in refused
+    assert versions() == [new[0], old[1]]
+
+
+def test_an_upgrade_that_was_interrupted_goes_on_before_the_gate_opens(site: Site, cluster: Cluster) -> None:
+    """Half done, the cluster may not be well before it is done."""
+    site.set(base_version="1.1.0", top_version="1.1.0")
+    site.run(*VAULT)
+    path = "/api/v1/namespaces/kube-system/configmaps/trinode-component-top"
+    cluster.client.request("PATCH", path, {"data": {"begun": "r2"}}, content_type="application/merge-patch+json")
+    (site.directory / "closed").touch()
+    try:
+        stopped, asked = site.upgrade(code=2)
+    finally:
+        (site.directory / "closed").unlink()
+    assert asked == ["etcd", "all"]
+    assert "half done, goes back" in stopped
+    assert "begun" not in cluster.get(path)["data"]
+    assert changed(site.upgrade()[0]) == {"base": 0, "top": 0}

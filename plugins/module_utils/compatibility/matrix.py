@@ -65,6 +65,9 @@ COMPONENT_PRODUCTS = {
 PIN_PRODUCTS = {"cilium": "cilium", "rook-ceph": "rook", "argo-cd": "argo_cd", "cert-manager": "cert_manager", "istiod": "istio"}
 """The product in a pinned chart, whose version is the pin's ``application``."""
 
+ADJACENT = frozenset({"cilium", "rook", "istio", "cert_manager"})
+"""Products that are upgraded from one minor release to the next only, as their own upgrade guides ask for."""
+
 REQUIREMENTS = (
     # github.com/siderolabs/talos, pkg/machinery/compatibility/talos112, talos113 (as of v1.13.8); 1.14 from its announcement.
     Requirement("talos", (1, 12), (Range("kubernetes", (1, 30), (1, 35)),)),

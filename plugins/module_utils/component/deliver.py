@@ -35,9 +35,11 @@ class Moment:
 
     @property
     def step(self) -> str:
-        """install, upgrade, or nothing where the cluster has this revision."""
+        """install, upgrade, or nothing where the cluster has this revision. An upgrade that did not end is gone on with, or taken back."""
         known = self.noted.get("revision", "")
-        return "" if known == self.revision else "upgrade" if known else "install"
+        if not known:
+            return "install"
+        return "" if known == self.revision and installed.BEGUN not in self.noted else "upgrade"
 
 
 def present(client: Client, definition: Definition, contents: Contents, log: RunLog, deadline: Deadline, *, check: bool) -> Result:
@@ -85,12 +87,13 @@ class _Delivery:
         self._log.record(definition.name, "applying", moment.step or "comparing")
         before, after = (hooks.at(f"{when}-{moment.step}", contents.hooks) if moment.step else [] for when in ("pre", "post"))
         self._namespaces(make=bool(before or self._generated))
+        begun = begin(self._access, definition, moment)
         moved = self._move_secrets() if moment.step else []
         result.applied += generate.ensure(self._access, definition.name, self._generated)
         if before:
             self._unseal_first()
         self._hooks(result, f"pre-{moment.step}", before)
-        result.applied += _with_moved(self._applied(moment), moved)
+        result.applied += _with_moved(self._applied(begun), moved)
         for item in result.applied:
             if item.action == "kept":
                 progress(f"{item.key} is kept, though it is no longer part of {definition.title}: it may hold data")
@@ -202,18 +205,32 @@ def _with_moved(applied: list[Applied], moved: list[Applied]) -> list[Applied]:
     ]
 
 
+def begin(access: Access, definition: Definition, moment: Moment) -> Moment:
+    """Write down that an upgrade begins, until write_note ends it: what is interrupted in between is neither the old nor the new."""
+    if moment.step != "upgrade":
+        return moment
+    begun = {installed.BEGUN: moment.revision}
+    if moment.noted.get(installed.BEGUN) != moment.revision:
+        access.merge(reference(_parent(definition)), {"data": begun})
+    return Moment({**moment.noted, **begun}, moment.revision)
+
+
 def write_note(access: Access, definition: Definition, moment: Moment) -> Applied:
     """Write down what is installed, now that it is. Who delivers the component stays noted."""
     kept = {key: moment.noted[key] for key in (installed.DELIVERY,) if key in moment.noted}
     wanted = {**note(definition, moment.revision), **kept}
     change = _noted(definition, moment.noted, wanted)
     if change.action != "unchanged":
-        access.merge(change.after or {}, {"data": {**dict.fromkeys(moment.noted), **wanted}})
+        access.merge(change.after or {}, {"data": {**dict.fromkeys((*moment.noted, installed.BEGUN)), **wanted}})
         progress(f"{definition.title} is installed")
     return change
 
 
 def _noted(definition: Definition, before: Mapping[str, str], after: Mapping[str, str]) -> Applied:
-    key = Key("v1", "ConfigMap", installed.NAMESPACE, installed.parent_name(definition.name))
+    key = _parent(definition)
     objects = [{**reference(key), "data": dict(data)} if data else None for data in (before, after)]
     return Applied(key, "unchanged" if before == after else "changed" if before else "created", objects[0], objects[1])
+
+
+def _parent(definition: Definition) -> Key:
+    return Key("v1", "ConfigMap", installed.NAMESPACE, installed.parent_name(definition.name))

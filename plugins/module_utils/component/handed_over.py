@@ -35,12 +35,14 @@ def present(  # pylint: disable=unsupported-binary-operation
     if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD:
         return None
     log.record(name, "applying", "Argo CD does" if moment.step else "comparing")
+    access = Access(client, definition.namespace, deadline, check=check)
+    deliver.begin(access, definition, moment)
     _resume(applications, application_name(name), check=check)
     found = arrival.present(applications, application_name(name), knows, check=check)
     key = Key(API_VERSION, "Application", applications.namespace, application_name(name))
     before, after = ({**reference(key), "status": status} for status in ({}, {"revision": found.revision}))
     result = Result([Applied(key, "changed" if found.changed else "unchanged", before, after)], warnings=list(found.warnings))
-    result.applied.append(deliver.write_note(Access(client, definition.namespace, deadline, check=check), definition, moment))
+    result.applied.append(deliver.write_note(access, definition, moment))
     log.record(name, "verifying")
     return result
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiUnreachable
@@ -19,16 +19,23 @@ COMPONENT_LABEL = "trinode.dev/component"
 DELIVERY = "delivery"
 """Who delivers the component, in its ConfigMap: ARGO_CD once it was handed over. It outlives a direct delivery."""
 ARGO_CD = "argo_cd"
+BEGUN = "begun"
+"""The revision that an upgrade is going to, in its ConfigMap from the beginning of the upgrade to its end."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """One component: the revision that was delivered last, the components that it needs, and ``argo_cd`` where Argo CD delivers it."""
+    """One component: the revision that was delivered last, the components that it needs, and ``argo_cd`` where Argo CD delivers it.
+
+    ``versions`` has the version of each pin. ``begun`` is the revision of an upgrade that has not come to its end.
+    """
 
     name: str
     revision: str
     needs: tuple[str, ...] = ()
     delivery: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    begun: str = ""
 
 
 def parent_name(component: str) -> str:
@@ -45,7 +52,9 @@ def read(client: Client, *, tries: int | None = None) -> Mapping[str, Installed]
         data = item.get("data") or {}
         if data.get("revision"):
             name = item["metadata"]["labels"][COMPONENT_LABEL]
-            found[name] = Installed(name, data["revision"], tuple((data.get("needs") or "").split()), data.get("delivery") or "")
+            needs, versions = ((data.get(key) or "").split() for key in ("needs", "versions"))
+            by_pin = {pin: version for pin, _equals, version in (text.partition("=") for text in versions)}
+            found[name] = Installed(name, data["revision"], tuple(needs), data.get(DELIVERY) or "", by_pin, data.get(BEGUN) or "")
     return found
 
 

@@ -87,7 +87,16 @@ def test_a_new_revision_is_noted_and_argo_cd_goes_on_delivering(monkeypatch: pyt
     result = cluster.present("r2")
     assert result is not None
     assert [str(item.key) for item in result.changes] == ["Application argocd/loki", "ConfigMap kube-system/trinode-component-loki"]
-    assert cluster.written == [{**NOTED, "revision": "r2"}]
+    assert cluster.written == [{"begun": "r2"}, {**NOTED, "revision": "r2", "begun": None}]
+
+
+@pytest.mark.parametrize(("revision", "begins"), [("r2", []), ("r1", [{"begun": "r1"}]), ("r3", [{"begun": "r3"}])])
+def test_an_upgrade_that_was_interrupted_is_gone_on_with_or_taken_back(monkeypatch: pytest.MonkeyPatch, revision: str, begins: list[dict[str, str]]) -> None:
+    cluster = Cluster(monkeypatch, {**NOTED, "begun": "r2"}, synced=False)
+    result = cluster.present(revision)
+    assert result is not None
+    assert result.changed
+    assert cluster.written == [*begins, {**NOTED, "revision": revision, "begun": None}]
 
 
 def test_check_mode_predicts_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
