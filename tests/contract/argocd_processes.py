@@ -26,6 +26,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.client impor
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Request
 
 ROOT = Path(__file__).parents[2]
+REDIS = "redis-check-rdb"
 NAMESPACE = "argocd"
 _TOOL = ROOT / "tests" / "lab" / "tools" / "argocd"
 _START_SECONDS = 90
@@ -108,9 +109,11 @@ class ArgoCd:
     def start(self, *names: str) -> None:
         for name in names:
             argv, variables = self._command(name)
+            # Redis is a server when it is called by that name; Debian's package of the tools has it by another.
+            program = shutil.which(REDIS) if name == "redis" else None
             with (self.directory / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
-                    argv, env=self._environment(variables), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    argv, executable=program, env=self._environment(variables), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
                 )
             if name in ("redis", "repo-server"):
                 self._await_port(name)
@@ -196,8 +199,8 @@ def missing() -> str:
     """Why Argo CD cannot run here; "" where it can."""
     if find_program() is None:
         return "no Argo CD: run `tests/lab/lab build`, or set TRINODE_ARGOCD"
-    if shutil.which("redis-server") is None:
-        return "no redis-server: install Debian's package of that name"
+    if shutil.which(REDIS) is None:
+        return f"no {REDIS}: install Debian's package redis-tools"
     return "" if shutil.which("go") else "no go: Argo CD's definitions come from its Go module"
 
 

@@ -185,3 +185,12 @@ class Lab:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(min(0.5, max(0.0, end - time.monotonic())) if once else max(0.0, end - time.monotonic()))
         return False
+
+
+def failed(run: PlaybookRun, *texts: str, within: float) -> None:
+    """The run failed in time, with every one of ``texts`` in what it printed, and without a traceback."""
+    assert run.returncode != 0
+    assert run.seconds < within
+    assert "Traceback" not in run.output
+    for text in texts:
+        assert text in run.output, run.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from driver import Lab, PlaybookRun
+from driver import Lab, failed
 
 pytestmark = pytest.mark.lab
 
@@ -13,15 +13,6 @@ def fresh(lab: Lab) -> Lab:
     """Machines in maintenance mode. Tests of refusals leave them untouched, so they share them."""
     lab.again()
     return lab
-
-
-def failed(run: PlaybookRun, *texts: str, within: float) -> None:
-    """The run failed in time, with every one of ``texts`` in what it printed, and without a traceback."""
-    assert run.returncode != 0
-    assert run.seconds < within
-    assert "Traceback" not in run.output
-    for text in texts:
-        assert text in run.output, run.output
 
 
 def test_machine_off(fresh: Lab) -> None:
@@ -70,25 +61,3 @@ def test_image_that_cannot_be_pulled(lab: Lab) -> None:
     lab.command("fault", "image-restore", "etcd")
     finished = lab.playbook("site.yml")
     assert finished.returncode == 0, finished.output
-
-
-def test_etcd_without_quorum(lab: Lab) -> None:
-    lab.again()
-    assert lab.playbook("playbooks/cluster.yml").returncode == 0
-    lab.command("power", "off", "m2")
-    lab.command("power", "off", "m3")
-    try:
-        run = lab.playbook("playbooks/verify.yml", variables={"trinode_cluster_timeout": 20})
-        failed(run, "voters are healthy, the quorum is 2", lab.address(2), lab.address(3), within=90)
-    finally:
-        lab.command("power", "on", "m2")
-        lab.command("power", "on", "m3")
-
-
-def test_machine_of_another_cluster(lab: Lab) -> None:
-    lab.again()
-    assert lab.playbook("playbooks/cluster.yml").returncode == 0
-    events = len(lab.changes())
-    stranger = {"trinode_directory": str(lab.state / "another")}
-    failed(lab.playbook("site.yml", variables=stranger), "does not belong to this cluster", within=60)
-    assert len(lab.changes()) == events

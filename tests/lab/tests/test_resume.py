@@ -28,7 +28,7 @@ def killed_at(lab: Lab, moment: float) -> None:
     assert len(bootstraps) == 1
 
 
-@pytest.mark.parametrize("moment", spread(2))
+@pytest.mark.parametrize("moment", spread(1))
 def test_killed(lab: Lab, moment: float) -> None:
     killed_at(lab, moment)
 

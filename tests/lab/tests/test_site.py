@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import pytest
-from driver import Lab, PlaybookRun, slowness
+from driver import Lab, PlaybookRun, failed, slowness
 
 pytestmark = pytest.mark.lab
 
@@ -122,6 +122,13 @@ def test_the_summary_names_what_a_person_needs(lab: Lab, built: PlaybookRun) -> 
         assert text in built.output
 
 
+def test_machines_of_another_cluster_are_refused(lab: Lab, built: PlaybookRun) -> None:
+    events = len(lab.changes())
+    stranger = {"trinode_directory": str(lab.state / "another")}
+    failed(lab.playbook("site.yml", variables=stranger), "does not belong to this cluster", within=60)
+    assert len(lab.changes()) == events
+
+
 def test_changes_that_need_a_reboot_are_refused_then_done_one_machine_at_a_time(lab: Lab, built: PlaybookRun) -> None:
     patch = {"machine_patches": [{"machine": {"env": {"LAB_TRIAL": "1"}}}]}
     events = len(lab.changes())
@@ -153,3 +160,11 @@ def test_a_machine_is_reset_after_its_name_was_given_and_joins_again(lab: Lab, b
     joined = lab.playbook("site.yml", variables={"machine_patches": [{"machine": {"env": {"LAB_TRIAL": "1"}}}]})
     assert joined.returncode == 0, joined.output
     assert "Cluster tests is well." in joined.output
+
+
+def test_etcd_without_quorum_is_named(lab: Lab, built: PlaybookRun) -> None:
+    """The last of this file: the cluster is left without two machines."""
+    lab.command("power", "off", "m2")
+    lab.command("power", "off", "m3")
+    run = lab.playbook("playbooks/verify.yml", variables={"trinode_cluster_timeout": 20})
+    failed(run, "voters are healthy, the quorum is 2", lab.address(2), lab.address(3), within=90)

@@ -21,7 +21,8 @@ GO_VERSION = (1, 26)
 # program -> (Debian package, what it is for)
 PROGRAMS = {
     "git": ("git", "the Git server, and Argo CD's repo server in a pod"),
-    "redis-server": ("redis-tools", "Argo CD's cache, in a pod"),
+    # The server itself: what it does goes by the name that it is called by, and the package redis-server, a service, has only a link to it.
+    "redis-check-rdb": ("redis-tools", "Argo CD's cache, in a pod"),
     "gcc": ("gcc libc6-dev", "runc and the seccomp shim are C"),
     "ip": ("iproute2", "links, addresses and network namespaces"),
     "nft": ("nftables", "faults and the hardware front's redirect"),

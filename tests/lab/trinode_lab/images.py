@@ -130,8 +130,8 @@ class _Writer:
         helpers = self.layer(programs, links, texts)
         environment = [f"{name}={value}" for name, value in _ARGO_CD_ENVIRONMENT.items()]
         self.image(ARGO_CD, ANY, [base, helpers, argocd], "", environment=environment, user="999")
-        redis = _with_libraries(host.program("redis-server")) | _with_libraries(host.program("redis-cli"))
-        layer = self.layer(redis, {}, {})
+        redis = _with_libraries(host.program("redis-check-rdb")) | _with_libraries(host.program("redis-cli"))
+        layer = self.layer(redis, {"usr/bin/redis-server": "redis-check-rdb"}, {})
         for name in REDIS:
             self.image(name, ANY, [base, layer], "redis-server", user="999")
         controller = self.layer({"usr/local/bin/controller": tools.SEALED_SECRETS.program("controller")}, {}, {})
