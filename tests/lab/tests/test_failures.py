@@ -20,7 +20,7 @@ def test_machine_off(fresh: Lab) -> None:
     events = len(fresh.changes())
     try:
         run = fresh.playbook("site.yml", variables={"trinode_boot_timeout": 3})
-        failed(run, f"m2: the machine at {fresh.address(2)} does not answer. Boot it from https://", "metal-amd64.iso", within=60)
+        failed(run, f"m2: the machine at {fresh.address(2)} does not answer. Boot it from http://", "metal-amd64.iso", within=60)
         assert fresh.changes()[events:] == []
     finally:
         fresh.command("power", "on", "m2")
