@@ -113,7 +113,13 @@ class ArgoCd:
             program = shutil.which(REDIS) if name == "redis" else None
             with (self.directory / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
-                    argv, executable=program, env=self._environment(variables), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    argv,
+                    executable=program,
+                    env=self._environment(variables),
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
                 )
             if name in ("redis", "repo-server"):
                 self._await_port(name)

@@ -54,7 +54,6 @@ class Storage:
 
 def built(lab: Lab) -> Storage:
     """A new cluster, whose storage is whole."""
-    lab.again()
     ceph.needed(lab)
     found = Storage(lab)
     run = found.play("site")

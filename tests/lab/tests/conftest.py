@@ -10,14 +10,17 @@ import pytest
 from driver import Lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lab") / "state"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(lab_state: Path) -> Iterator[Lab]:
-    """Three machines in maintenance mode, in a lab of the tests' own, beside whatever lab stands already."""
+    """Three machines in maintenance mode, in a lab of the tests' own, beside whatever lab stands already.
+
+    One for each file: a cluster that runs on after its last test would slow down the next file's machines.
+    """
     if os.geteuid() != 0:
         pytest.fail("the lab needs root")
     lab = Lab(name=os.environ.get("TRINODE_TEST_LAB", "tests"), network=os.environ.get("TRINODE_TEST_NETWORK", "10.8.0.0/24"), state=lab_state)

@@ -23,12 +23,6 @@ PORT = 12381
 PLAYBOOK = "playbooks/cluster.yml"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def machines(lab: Lab) -> None:
-    """Machines in maintenance mode."""
-    lab.again()
-
-
 def measuring(lab: Lab) -> list[str]:
     """Machines on which a throw-away etcd answers."""
     found = []

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a cluster, provoked: each ends within its deadline with one readable message."""
+"""What can go wrong on the way to a cluster, provoked: each ends within its deadline with one readable message. Refusals leave the machines as they are."""
 
 from __future__ import annotations
 
@@ -8,48 +8,41 @@ from driver import Lab, failed
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="module")
-def fresh(lab: Lab) -> Lab:
-    """Machines in maintenance mode. Tests of refusals leave them untouched, so they share them."""
-    lab.again()
-    return lab
-
-
-def test_machine_off(fresh: Lab) -> None:
-    fresh.command("power", "off", "m2")
-    events = len(fresh.changes())
+def test_machine_off(lab: Lab) -> None:
+    lab.command("power", "off", "m2")
+    events = len(lab.changes())
     try:
-        run = fresh.playbook("site.yml", variables={"trinode_boot_timeout": 3})
-        failed(run, f"m2: the machine at {fresh.address(2)} does not answer. Boot it from http://", "metal-amd64.iso", within=60)
-        assert fresh.changes()[events:] == []
+        run = lab.playbook("site.yml", variables={"trinode_boot_timeout": 3})
+        failed(run, f"m2: the machine at {lab.address(2)} does not answer. Boot it from http://", "metal-amd64.iso", within=60)
+        assert lab.changes()[events:] == []
     finally:
-        fresh.command("power", "on", "m2")
-        fresh.wait_for_stage("m2", "maintenance")
+        lab.command("power", "on", "m2")
+        lab.wait_for_stage("m2", "maintenance")
 
 
-def test_wrong_address(fresh: Lab) -> None:
-    run = fresh.playbook("playbooks/preflight.yml", variables={"machine_address": "{{ lab_prefix }}.{{ 201 + groups['machines'].index(inventory_hostname) }}"})
-    prefix = fresh.address(1).rsplit(".", 1)[0]
+def test_wrong_address(lab: Lab) -> None:
+    run = lab.playbook("playbooks/preflight.yml", variables={"machine_address": "{{ lab_prefix }}.{{ 201 + groups['machines'].index(inventory_hostname) }}"})
+    prefix = lab.address(1).rsplit(".", 1)[0]
     failed(run, f"the machine does not answer at {prefix}.202", "machine_address", "the address is right", within=60)
 
 
-def test_certificate_mismatch(fresh: Lab) -> None:
-    run = fresh.playbook("site.yml", variables={"machine_certificate_fingerprint": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
+def test_certificate_mismatch(lab: Lab) -> None:
+    run = lab.playbook("site.yml", variables={"machine_certificate_fingerprint": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
     failed(run, "fingerprint", "machine_certificate_fingerprint", within=60)
 
 
-def test_install_disk_missing(fresh: Lab) -> None:
-    run = fresh.playbook("site.yml", variables={"machine_install_disk": {"serial": "NO-SUCH-{{ inventory_hostname }}"}})
+def test_install_disk_missing(lab: Lab) -> None:
+    run = lab.playbook("site.yml", variables={"machine_install_disk": {"serial": "NO-SUCH-{{ inventory_hostname }}"}})
     failed(run, "no disk of the machine has serial NO-SUCH-m1", "machine_install_disk", "M1-SYS", within=60)
 
 
-def test_install_disk_ambiguous(fresh: Lab) -> None:
-    run = fresh.playbook("site.yml", variables={"machine_install_disk": {"type": "ssd"}})
+def test_install_disk_ambiguous(lab: Lab) -> None:
+    run = lab.playbook("site.yml", variables={"machine_install_disk": {"type": "ssd"}})
     failed(run, "machine_install_disk", "4 disks of the machine have type ssd", within=60)
 
 
-def test_config_rejected(fresh: Lab) -> None:
-    run = fresh.playbook("site.yml", variables={"machine_patches": [{"machine": {"nodeLabelz": {"a": "b"}}}]})
+def test_config_rejected(lab: Lab) -> None:
+    run = lab.playbook("site.yml", variables={"machine_patches": [{"machine": {"nodeLabelz": {"a": "b"}}}]})
     failed(run, "nodeLabelz", "machine_patches", within=60)
 
 

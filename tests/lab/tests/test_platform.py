@@ -25,7 +25,6 @@ COMPONENTS = tuple(safe_load((INVENTORY / "hosts.yml").read_text())["all"]["chil
 @pytest.fixture(scope="module")
 def installed(lab: Lab) -> PlaybookRun:
     """The first run, on new machines."""
-    lab.again()
     return lab.playbook("site.yml", components=None)
 
 

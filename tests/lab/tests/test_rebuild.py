@@ -39,7 +39,6 @@ def some_act(lab: Lab) -> bool:
 
 
 def test_the_repository_rebuilds_the_platform_on_other_machines(lab: Lab, tmp_path: Path) -> None:
-    lab.again()
     first = lab.playbook("site.yml", components=COMPONENTS)
     assert first.returncode == 0, first.output
     assert gitops.unwell(lab) == {}

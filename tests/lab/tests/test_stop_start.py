@@ -21,7 +21,6 @@ MACHINES = ("m1", "m2", "m3")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(lab: Lab) -> None:
-    lab.again()
     first = lab.playbook("site.yml")
     assert first.returncode == 0, first.output
 

@@ -31,7 +31,6 @@ _PATCHES = itertools.count(9)
 @pytest.fixture(scope="module")
 def cluster(lab: Lab) -> Lab:
     """Three machines that run Kubernetes and a network."""
-    lab.again()
     built = lab.playbook("site.yml")
     assert built.returncode == 0, built.output
     return lab
