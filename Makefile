@@ -58,11 +58,11 @@ contract: prerequisites setup ## Tests against the real talosctl, Kubernetes API
 	@echo "contract: pytest"; $(PYTEST) $(PARALLEL) tests/contract
 
 oldest: setup ## Unit and contract tests on the oldest ansible-core
-	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not programs" tests/unit tests/contract
+	@echo "oldest: pytest"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not newest_only" tests/unit tests/contract
 
-test-fast: prerequisites lint ## What to run before a commit: lint, unit and contract tests; under 3 minutes
+test-fast: prerequisites lint ## What to run before a commit: lint, unit and contract tests but the slow ones; under 3 minutes
 	@echo "test-fast: building the tools they need"; $(LAB) build
-	@echo "test-fast: pytest"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
+	@echo "test-fast: pytest"; $(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/contract
 
 test-lab: prerequisites setup ## End-to-end tests on the lab's machines
 	@echo "test-lab: building the lab's tools"; $(LAB) build
@@ -74,7 +74,7 @@ test-molecule: prerequisites setup ## Components one by one on a cluster of kind
 
 test: prerequisites lint sanity ## Everything but chaos
 	@echo "test: building the tools of the lab and of kind"; $(LAB) build; $(BIN)/python tests/kind/kind build
-	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not programs" tests/unit tests/contract
+	@echo "test: unit and contract tests on the oldest ansible-core"; .venv-oldest/bin/python -m pytest $(PARALLEL) -m "not newest_only" tests/unit tests/contract
 	@echo "test: kind and the lab"; $(PYTEST) -m "not chaos" tests/molecule tests/lab/tests
 	@echo "test: unit and contract tests"; $(PYTEST) $(PARALLEL) tests/unit tests/contract
 

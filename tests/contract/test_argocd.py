@@ -30,7 +30,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.trinode.platform.tests.contract import api_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.programs]
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
 APPLICATION = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/{}"
 CONFIG_MAP = "/api/v1/namespaces/{}/configmaps/{}"
 SECONDS = 150

@@ -36,7 +36,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 from ansible_collections.trinode.platform.plugins.modules import argocd_admin
 
 _MISSING = argocd_processes.missing() or ("" if os.geteuid() == 0 else "an address for the server takes root")
-pytestmark = [pytest.mark.slow, pytest.mark.programs, pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "all is there")]
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only, pytest.mark.skipif(bool(_MISSING), reason=_MISSING or "all is there")]
 
 ADDRESS = "198.51.100.77"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 KINDS = {"action": "", "doc_fragments": "", "module_utils": "", "modules": "module", "filter": "filter", "lookup": "lookup", "callback": "callback"}

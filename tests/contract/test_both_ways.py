@@ -12,6 +12,8 @@ import pytest
 from both_ways import CHECKOUT, Case, comparable, run
 from talosctl_program import talosctl
 
+pytestmark = pytest.mark.slow
+
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
 NOWHERE = "127.0.0.1"  # nothing answers on the machines' ports there
 MISSING = {"talosctl": "/nonexistent/talosctl"}

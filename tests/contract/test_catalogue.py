@@ -29,6 +29,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import manif
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import Resources, discover
 from ansible_collections.trinode.platform.tests.contract import api_server, catalogue
 
+pytestmark = pytest.mark.slow
+
 CASES = [(variant, name) for variant in catalogue.VARIANTS for name in catalogue.roles() if name not in catalogue.VARIANTS[variant].without]
 every_component = pytest.mark.parametrize(("variant", "name"), CASES)
 

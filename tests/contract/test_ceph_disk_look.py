@@ -27,6 +27,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import ceph_disk_look
 
+pytestmark = pytest.mark.newest_only
+
 GIB = 1 << 30
 MERGE = "application/merge-patch+json"
 

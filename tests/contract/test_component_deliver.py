@@ -28,7 +28,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 from ansible_collections.trinode.platform.plugins.modules import component_deliver, component_render
 from ansible_collections.trinode.platform.tests.contract import api_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
 CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 
 

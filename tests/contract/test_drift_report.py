@@ -23,6 +23,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.request impo
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import component_deliver, drift_report
 
+pytestmark = pytest.mark.newest_only
+
 READABLE = {"edits": [], "head": ""}
 _MERGE = "application/merge-patch+json"
 
@@ -178,7 +180,6 @@ def deployment(client: kube_client.Client, namespace: str, name: str, *, ready: 
 
 
 @pytest.mark.slow
-@pytest.mark.programs
 @pytest.mark.skipif(bool(argocd_processes.missing()), reason=argocd_processes.missing() or "there is one")
 def test_the_users_broken_manifests_in_the_words_of_the_real_argo_cd(kubeconfig: Path, tmp_path: Path) -> None:
     client = kube_client.connect(str(kubeconfig), deadline=Deadline(600))

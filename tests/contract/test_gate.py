@@ -26,6 +26,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import gate
 
+pytestmark = pytest.mark.newest_only
+
 MERGE = "application/merge-patch+json"
 ADDRESSES = {"m1": "192.0.2.11", "m2": "192.0.2.12"}
 IN_CLUSTER = ("network", "ceph", "databases", "webhooks", "budgets", "gitops")

@@ -32,6 +32,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.git import conten
 from ansible_collections.trinode.platform.plugins.module_utils.git.publish import Published, Request, opened, publish
 from ansible_collections.trinode.platform.plugins.module_utils.git.remote import Remote
 
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
+
 SETTING = "apiVersion: v1\ndata:\n  level: {level}\nkind: ConfigMap\nmetadata:\n  name: grafana\n  namespace: grafana\n"
 APPLICATION = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: grafana\n  namespace: argocd\n"
 FILE = "components/grafana/configmap-grafana-grafana.yaml"
@@ -511,7 +513,6 @@ def race(machines: list[Path], url: str, names: list[str], text: str) -> list[di
     return [json.loads(output) for output, _error in outputs]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("machines", [1, 2])
 def test_twenty_at_once(place: Place, machines: int, record_property: Callable[[str, object], None]) -> None:
     assert place.remote
@@ -531,7 +532,6 @@ def test_twenty_at_once(place: Place, machines: int, record_property: Callable[[
         record_property(what, f"{max(r['elapsed'] for r in told):.2f} s, each {sum(r['used'] for r in told) / len(told):.2f} s of its own work")
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_is_completed_by_the_next_one(place: Place) -> None:
     assert place.remote
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "TMPDIR": str(place.directory)}

@@ -10,12 +10,16 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.git import contents
 from ansible_collections.trinode.platform.plugins.module_utils.git.publish import Request, opened, publish
 from ansible_collections.trinode.platform.plugins.module_utils.git.repository import Repository
 from ansible_collections.trinode.platform.plugins.module_utils.git.restore import restore
 from ansible_collections.trinode.platform.plugins.module_utils.git.settled import settled
+
+pytestmark = pytest.mark.newest_only
 
 TEXT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  text: |-\n    two\n    lines é\n"
 

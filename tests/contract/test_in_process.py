@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from both_ways import PLAYBOOK, Case, comparable, run, surroundings
 
+pytestmark = pytest.mark.slow
+
 PROBE = "trinode_test.probe.probe"
 
 

@@ -24,6 +24,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors i
 from ansible_collections.trinode.platform.plugins.module_utils.kube.discovery import discover
 from ansible_collections.trinode.platform.tests.contract import api_server
 
+pytestmark = pytest.mark.newest_only
+
 
 def test_created_unchanged_changed(kubeconfig: Path, namespace: str) -> None:
     objects = [config_map("one", key="a"), config_map("two", key="b")]

@@ -29,6 +29,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.kube import served, wait
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Request
 
+pytestmark = pytest.mark.newest_only
+
 MERGE = "application/merge-patch+json"
 
 

@@ -18,6 +18,8 @@ from kube_objects import WIDGETS, actions, apply, config_map
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 
+pytestmark = pytest.mark.newest_only
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[api_server.Cluster]:

@@ -21,6 +21,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors import ApiError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import ApplySet, Request
 
+pytestmark = pytest.mark.newest_only
+
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 

@@ -15,6 +15,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_delete
 
+pytestmark = pytest.mark.newest_only
+
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 KYVERNO = {"api_version": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "selector": "webhook.kyverno.io/managed-by=kyverno"}
 

@@ -22,6 +22,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.api_errors i
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_drain
 
+pytestmark = pytest.mark.newest_only
+
 MERGE = "application/merge-patch+json"
 CONTAINER = {"name": "main", "image": "registry.example/main:1"}
 

@@ -19,6 +19,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 from ansible_collections.trinode.platform.plugins.modules import kube_info
 from ansible_collections.trinode.platform.tests.contract import api_server
 
+pytestmark = pytest.mark.newest_only
+
 SECRET = {
     "metadata": {"name": "login", "labels": {"tier": "web"}, "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2"}},
     "stringData": {"password": "hunter2"},

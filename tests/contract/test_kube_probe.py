@@ -19,6 +19,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.probe import
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_probe
 
+pytestmark = pytest.mark.newest_only
+
 
 @pytest.fixture
 def namespace(client: kube_client.Client, request: pytest.FixtureRequest) -> str:

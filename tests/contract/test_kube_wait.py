@@ -19,6 +19,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import clien
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import kube_wait
 
+pytestmark = pytest.mark.newest_only
+
 DEPLOYMENT = {"api_version": "apps/v1", "kind": "Deployment", "name": "web"}
 LABELS = {"app": "web"}
 CONTAINER = {"name": "main", "image": "registry.example/main:1"}

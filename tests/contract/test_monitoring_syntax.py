@@ -15,6 +15,8 @@ import jinja2
 import pytest
 import yaml
 
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
+
 SOURCE = Path(__file__).parent / "monitoring_syntax"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 PROMETHEUS = ROLES / "prometheus" / "files"

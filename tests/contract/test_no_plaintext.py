@@ -22,6 +22,8 @@ from test_helm_template import find_helm
 from ansible_collections.trinode.platform.plugins.module_utils.sealing import keys, sealed_secret
 from ansible_collections.trinode.platform.plugins.module_utils.talos import vault
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "run-password-of-vault"
 MARKS = {name: f"MARKED-{name}-correct-horse" for name in ("chart", "resource", "encoded", "given", "sealed")}
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from both_ways import Case, comparable, run
 from talosctl_program import talosctl
+
+pytestmark = pytest.mark.slow
 
 MODULE = "trinode.platform.preflight"
 

@@ -16,6 +16,8 @@ import pytest
 from ansible_collections.trinode.platform.plugins.lookup import settings as lookup
 from ansible_collections.trinode.platform.plugins.module_utils.talos import vault
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = "playbooks/preflight.yml"
 

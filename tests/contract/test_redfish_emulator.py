@@ -24,6 +24,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.errors import Ref
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import redfish_boot
 
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
+
 pytest.importorskip("sushy_tools", reason="sushy-tools is not installed: run `make setup`")
 
 UUID, MAC = "4c4c4544-0042-3510-8052-b4c04f4b4433", "52:54:00:00:00:01"
@@ -90,7 +92,6 @@ def system(url: str) -> dict[str, Any]:
         return found
 
 
-@pytest.mark.slow
 def test_from_power_off_to_the_image_and_back(emulator: str, image: str) -> None:
     predicted = boot(emulator, image=image, macs=[MAC], check_mode=True)
     assert system(emulator)["PowerState"] == "Off"

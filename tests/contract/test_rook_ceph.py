@@ -22,6 +22,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import manif
 from ansible_collections.trinode.platform.tests.contract import catalogue
 from ansible_collections.trinode.platform.tests.contract.test_catalogue import Server, server
 
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
+
 __all__ = ["server"]
 
 NAMESPACE = "rook-ceph"

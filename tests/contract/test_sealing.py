@@ -27,6 +27,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 from ansible_collections.trinode.platform.plugins.modules import component_deliver, component_render, kube_apply, sealing_keys
 from ansible_collections.trinode.platform.tests.contract import api_server
 
+pytestmark = [pytest.mark.slow, pytest.mark.newest_only]
+
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 VALUES = {"password": b"correct horse", "file": b"\xff\x00 not text", "nothing": b""}
 PATH = "/api/v1/namespaces/{}/secrets/{}"
@@ -122,14 +124,12 @@ def values_of(secret: dict[str, Any]) -> dict[str, bytes]:
     return {name: base64.b64decode(text or "") for name, text in (secret.get("data") or {}).items()}
 
 
-@pytest.mark.slow
 def test_the_controller_takes_our_keys_and_makes_none(cluster: Cluster, certificate_url: str, pairs: list[keys.KeyPair]) -> None:
     assert fetched(certificate_url) == pairs[1].certificate.strip()
     found, _version = cluster.client.list("/api/v1/namespaces/kube-system/secrets", {"labelSelector": keys.ACTIVE_LABEL})
     assert [item["metadata"]["name"] for item in found] == [keys.as_secret(pairs[1], "kube-system")["metadata"]["name"]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scope", box.SCOPES)
 def test_the_controller_opens_what_we_seal(cluster: Cluster, certificate_url: str, pairs: list[keys.KeyPair], scope: str) -> None:
     wanted = sealed_secret.Wanted(f"sealed-{scope}", "default", VALUES, scope, labels={"app": "shop"})
@@ -141,7 +141,6 @@ def test_the_controller_opens_what_we_seal(cluster: Cluster, certificate_url: st
     assert secret["metadata"]["labels"] == {"app": "shop"}
 
 
-@pytest.mark.slow
 def test_what_no_key_opens_is_told(cluster: Cluster, certificate_url: str, pairs: list[keys.KeyPair]) -> None:
     item = sealed_secret.seal(sealed_secret.Wanted("foreign", "default", {"password": b"x"}), None, pairs[:1]).item
     with pytest.raises(PlatformError, match=r"SealedSecret default/foreign.*it cannot be unsealed: no key could decrypt secret \(password\)"):
@@ -196,7 +195,6 @@ def keys_shown(outcome: Outcome) -> list[str]:
     return [entry["before_header"] for entry in outcome.diff or []]
 
 
-@pytest.mark.slow
 def test_secrets_in_the_cluster_are_taken_over_with_their_values_and_back(cluster: Cluster, certificate_url: str, key_file: Path, tmp_path: Path) -> None:
     component = Component(cluster, key_file, tmp_path, "changes-over")
     component.run(sealed=False)
@@ -231,7 +229,6 @@ def test_secrets_in_the_cluster_are_taken_over_with_their_values_and_back(cluste
     assert [outcome.changed for outcome in component.run(sealed=False)] == [False, False]
 
 
-@pytest.mark.slow
 def test_a_new_component_is_sealed_from_the_first_moment(cluster: Cluster, certificate_url: str, key_file: Path, tmp_path: Path) -> None:
     component = Component(cluster, key_file, tmp_path, "sealed-first")
     _rendered, delivered = component.run(sealed=True)
@@ -242,7 +239,6 @@ def test_a_new_component_is_sealed_from_the_first_moment(cluster: Cluster, certi
     assert "sealed-first" not in cluster.names("/api/v1/namespaces")
 
 
-@pytest.mark.slow
 def test_a_secret_of_somebody_else_is_refused(cluster: Cluster, certificate_url: str, key_file: Path, tmp_path: Path) -> None:
     component = Component(cluster, key_file, tmp_path, "of-somebody-else")
     cluster.apply("/api/v1/namespaces/of-somebody-else", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "of-somebody-else"}})
@@ -258,7 +254,6 @@ def test_a_secret_of_somebody_else_is_refused(cluster: Cluster, certificate_url:
     assert values_of(component.secret("admin"))["password"] == b"theirs"
 
 
-@pytest.mark.slow
 def test_renewal_and_restoration(cluster: Cluster, key_file: Path, tmp_path: Path) -> None:
     """A renewed key seals anew, the restarted controller opens both, and a cluster's keys are in the file again when that was lost."""
     _kubeseal, program = programs()

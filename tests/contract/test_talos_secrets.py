@@ -18,6 +18,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos import secr
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
 from ansible_collections.trinode.platform.plugins.modules import talos_secrets
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "pass wörd"
 
 
