@@ -9,21 +9,22 @@ import itertools
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from driver import Lab, PlaybookRun
+from watchers import Api, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 MACHINES = ("m1", "m2", "m3")
 ROLL_SECONDS = 150
 """About what a roll over three machines takes on two cores; the kills are spread over it."""
+API_SECONDS = 5
+"""How long the Kubernetes API may be away at its own endpoint when a machine goes."""
 # Each test has versions of its own to go to, since there is no way back.
 _PATCHES = itertools.count(9)
 
@@ -93,58 +94,13 @@ def outages(events: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
     return found
 
 
-@dataclass
-class Voters:
-    """Asks each member of etcd again and again whether it answers as a voter, until it is told to stop."""
-
-    lab: Lab
-    fewest: int = len(MACHINES)
-    looks: int = 0
-    seen: list[tuple[int, list[str]]] = field(default_factory=list)
-
-    def __enter__(self) -> Voters:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        program = str(Path(self.lab.command("bin").strip()) / "talosctl")
-        config = str(self.lab.state / "cluster" / "talosconfig")
-        while not self._stop.is_set():
-            asked = [
-                subprocess.Popen(
-                    [program, "--talosconfig", config, "-e", self.lab.address(number), "-n", self.lab.address(number), "etcd", "status"],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                )
-                for number in range(1, len(MACHINES) + 1)
-            ]
-            answers = []
-            for process in asked:
-                try:
-                    output, _error = process.communicate(timeout=5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    output, _error = process.communicate()
-                answers.append(process.returncode == 0 and "false" in output)
-            self.looks += 1
-            self.fewest = min(self.fewest, sum(answers))
-            self._stop.wait(0.5)
-
-
 def test_three_machines_one_after_another(cluster: Lab, version: str) -> None:
     before = len(cluster.timeline())
     predicted = upgrade(cluster, options="--check --diff")
     assert predicted.returncode == 0, predicted.output
     assert f"v1.13.8 → {version}" in predicted.output
     assert not [event for event in cluster.timeline()[before:] if event.get("changes")], "--check changed something"
-    with Voters(cluster) as voters:
+    with Voters(cluster) as voters, Api(cluster) as endpoint, Api(cluster, machines=True) as api:
         run = upgrade(cluster)
     assert run.returncode == 0, run.output
     assert running(cluster) == dict.fromkeys(MACHINES, version)
@@ -155,6 +111,8 @@ def test_three_machines_one_after_another(cluster: Lab, version: str) -> None:
         assert start > end, f"{other} went before the one before was back"
     assert voters.looks > 10
     assert voters.fewest == 2, "with one machine away there are two voters, never fewer"
+    assert api.unanswered == 0, "at every moment one of the machines answers"
+    assert endpoint.longest() < API_SECONDS, "the virtual address comes to another machine"
     assert_nothing_is_left(cluster)
     again = upgrade(cluster)
     assert (again.returncode, again.total("changed")) == (0, 0), again.output
