@@ -25,6 +25,7 @@ class AtOnce:
             self._terminal.write_line(f"  failed: {report.when} of {report.nodeid}\n{report.longreprtext}")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None:
