@@ -13,7 +13,7 @@ from ceph_disks import Storage, built, sound
 from driver import Lab
 from sparse import fingerprint, zero
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,6 @@ def with_old_contents(storage: Storage, machine: str, disk: str, kind: str, zero
     return path
 
 
-@pytest.mark.chaos
 def test_a_disk_with_what_talos_does_not_see_is_refused_then_wiped_as_permitted_and_used(storage: Storage) -> None:
     """Labels of BlueStore at 1 GiB and 10 GiB, the first GiB zeroed; and a superblock of software RAID."""
     labels, raid = with_old_contents(storage, "m3", "OLD1", "bluestore", 1 << 30), with_old_contents(storage, "m1", "OLD2", "raid", 4096)

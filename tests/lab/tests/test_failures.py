@@ -46,11 +46,13 @@ def test_config_rejected(lab: Lab) -> None:
     failed(run, "nodeLabelz", "machine_patches", within=60)
 
 
-def test_image_that_cannot_be_pulled(lab: Lab) -> None:
+def test_an_image_that_cannot_be_pulled_then_a_kill_then_the_run_that_finishes(lab: Lab) -> None:
     lab.again()
     lab.command("fault", "image-unpullable", "etcd")
     run = lab.playbook("site.yml", variables={"trinode_cluster_timeout": 60, "trinode_machine_timeout": 60})
     failed(run, "image", "etcd", within=180)
     lab.command("fault", "image-restore", "etcd")
+    lab.killed_playbook("site.yml", after=30)
     finished = lab.playbook("site.yml")
     assert finished.returncode == 0, finished.output
+    assert [event["event"] for event in lab.changes()].count("bootstrap") == 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from driver import NETWORK_ONLY, Lab, PlaybookRun
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 COMPONENTS = (*NETWORK_ONLY, "cert_manager", "crossplane", "kubelet_csr_approver", "kyverno", "metrics_server")
 SECONDS = 30

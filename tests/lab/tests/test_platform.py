@@ -104,6 +104,7 @@ def test_check_on_the_finished_platform_predicts_nothing(lab: Lab, installed: Pl
     assert changed(looked) == {}, looked.output
 
 
+@pytest.mark.chaos
 def test_an_image_that_cannot_be_pulled_fails_its_component_alone_and_early(lab: Lab, installed: PlaybookRun) -> None:
     lab.command("fault", "image-unpullable", "jetstack/cert-manager-controller")
     try:
@@ -152,6 +153,7 @@ def test_argo_cd_heals_what_somebody_changes(lab: Lab, installed: PlaybookRun) -
     assert changed(platform(lab, A_FEW)) == {}
 
 
+@pytest.mark.chaos
 def test_deleting_the_application_of_what_holds_data_deletes_nothing(lab: Lab, installed: PlaybookRun) -> None:
     uid = lab.kubectl("-n", "rook-ceph", "get", "cephcluster", "rook-ceph", "-o", "jsonpath={.metadata.uid}")
     before = gitops.applications(lab)["rook-ceph"]["metadata"]["uid"]
@@ -161,6 +163,7 @@ def test_deleting_the_application_of_what_holds_data_deletes_nothing(lab: Lab, i
     ceph.wait(lambda: gitops.unwell(lab) == {}, 120, "all are Synced and Healthy again")
 
 
+@pytest.mark.chaos
 def test_what_the_user_breaks_is_named_and_the_platform_stays_well(lab: Lab, installed: PlaybookRun) -> None:
     good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: greeting}\ndata: {text: hello}\n"
     bad = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: many}\n"
@@ -182,6 +185,7 @@ def test_what_the_user_breaks_is_named_and_the_platform_stays_well(lab: Lab, ins
     assert "user/shop/greeting.yaml" in gitops.git(lab, "ls-tree", "-r", "--name-only", "main")
 
 
+@pytest.mark.chaos
 def test_edits_of_others_in_our_files_are_refused_and_shown(lab: Lab, installed: PlaybookRun) -> None:
     name = next(name for name in gitops.git(lab, "ls-tree", "-r", "--name-only", "main").splitlines() if re.search("cert_manager/deployment.*cainjector", name))
     text = gitops.git(lab, "show", f"main:{name}")
@@ -198,6 +202,7 @@ def test_edits_of_others_in_our_files_are_refused_and_shown(lab: Lab, installed:
     assert "Fewer of them" in gitops.subjects(lab), "history stays"
 
 
+@pytest.mark.chaos
 def test_without_argo_cd_the_run_says_so_and_direct_delivery_works(lab: Lab, installed: PlaybookRun) -> None:
     lab.kubectl("-n", "argocd", "scale", "deployment", "argocd-application-controller", "--replicas=0")
     lab.kubectl("-n", "argocd", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=argocd-application-controller", "--timeout=60s")
@@ -220,6 +225,7 @@ def test_without_argo_cd_the_run_says_so_and_direct_delivery_works(lab: Lab, ins
     assert set(changed(platform(lab, A_FEW))) == {"cert_manager"}, "the way back"
 
 
+@pytest.mark.chaos
 def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, installed: PlaybookRun) -> None:
     broken = platform(lab, A_FEW, cert_manager_values={"replicaCount": "2"}, istio_gateway_replicas=2)
     assert broken.returncode != 0
@@ -230,6 +236,7 @@ def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, insta
     assert platform(lab, A_FEW).returncode == 0, "nothing was touched"
 
 
+@pytest.mark.chaos
 def test_what_others_need_is_not_removed(lab: Lab, installed: PlaybookRun) -> None:
     refused = platform(lab, "--limit cert_manager", component_state="absent")
     assert refused.returncode != 0
@@ -281,6 +288,7 @@ def test_ceph_outlives_a_power_cut_without_losing_a_write(lab: Lab, installed: P
     assert report["writes"] > 50
 
 
+@pytest.mark.chaos
 def test_a_drained_machine_is_out_alone_and_keeps_its_data(lab: Lab, installed: PlaybookRun) -> None:
     """What Rook's double does to budgets and flags, as Rook: the gate relies on it."""
     ceph.needed(lab)

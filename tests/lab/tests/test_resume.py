@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from driver import Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 FIRST_RUN_SECONDS = 100
 """About what a first run takes; the kills are spread over it."""
@@ -28,12 +28,6 @@ def killed_at(lab: Lab, moment: float) -> None:
     assert len(bootstraps) == 1
 
 
-@pytest.mark.parametrize("moment", spread(1))
-def test_killed(lab: Lab, moment: float) -> None:
-    killed_at(lab, moment)
-
-
-@pytest.mark.chaos
 @pytest.mark.parametrize("moment", spread(20))
-def test_killed_more_often(lab: Lab, moment: float) -> None:
+def test_killed(lab: Lab, moment: float) -> None:
     killed_at(lab, moment)
