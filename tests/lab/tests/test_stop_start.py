@@ -21,6 +21,9 @@ MACHINES = ("m1", "m2", "m3")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster(lab: Lab) -> None:
+    """From machines without power, so that their BMCs are known, too."""
+    lab.down()
+    lab.up("--powered-off")
     first = lab.playbook("site.yml")
     assert first.returncode == 0, first.output
 
