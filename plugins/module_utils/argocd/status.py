@@ -69,8 +69,13 @@ def healthy(item: Json) -> Readiness:
 
 
 def in_progress(item: Json) -> bool:
-    """Whether a sync is asked for or under way."""
-    return bool(item.get("operation")) or part(item, "status", "operationState").get("phase") in ("Running", "Terminating")
+    """Whether a sync is asked for or under way.
+
+    Between two tries of a sync there is an end of the last one, and the Application still asks for it. Where it does not, Argo CD has overwritten the phase
+    of a sync that has ended with an older one, and leaves it so until the next sync.
+    """
+    state = part(item, "status", "operationState")
+    return bool(item.get("operation")) or (state.get("phase") in ("Running", "Terminating") and not state.get("finishedAt"))
 
 
 def started(item: Json) -> str:

@@ -53,6 +53,7 @@ def _operation(phase: str, revision: str = OURS, **more: Any) -> dict[str, Any]:
 
 
 OUT = {"status": "OutOfSync"}
+ASKED = {"sync": {"revision": OURS}}
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,21 @@ OUT = {"status": "OutOfSync"}
         (_item(sync=OUT, operationState=_operation("Failed", EARLIER, message=MESSAGE)), "progressing", "its state is OutOfSync"),
         # A failed try, and another is to follow.
         (
-            _item(sync=OUT, operationState=_operation("Running", finishedAt="x", message="the server is starting. Retrying attempt #1 at 1:00PM.")),
+            _item(
+                sync=OUT,
+                operation=ASKED,
+                operationState=_operation("Running", finishedAt="x", message="the server is starting. Retrying attempt #1 at 1:00PM."),
+            ),
             "progressing",
             "Retrying attempt #1",
         ),
-        (_item(sync=OUT, operationState=_operation("Running", finishedAt="x", message=f"{MESSAGE}. Retrying attempt #1 at 1:00PM.")), "failed", "is invalid"),
+        (
+            _item(sync=OUT, operation=ASKED, operationState=_operation("Running", finishedAt="x", message=f"{MESSAGE}. Retrying attempt #1 at 1:00PM.")),
+            "failed",
+            "is invalid",
+        ),
+        # Ended, and Argo CD has written an older phase over that.
+        (_item(operationState=_operation("Running", finishedAt="x", message="successfully synced (all tasks run)")), "ready", ""),
         (
             _item(
                 sync=OUT,
