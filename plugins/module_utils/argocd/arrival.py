@@ -59,7 +59,7 @@ def present(access: Applications, name: str, knows: Knows, *, check: bool = Fals
         return known(revision) is not False
 
     earlier = _begin(access, name, item, lambda revision: known(revision) is True)
-    attention = Attention(access.client, access.namespace, silence=silence)
+    attention = Attention(access, silence=silence)
     _pursue(access, name, _Trust(access, name, contained, earlier).judge, "synced", attention)
     found = access.read(name) or {}
     changed = bool(status.started(found)) and status.started(found) != earlier
@@ -112,7 +112,7 @@ def absent(access: Applications, name: str, *, check: bool = False) -> Arrived:
         return progressing(f"it is there; the root Application: {'synced' if state.ready else state.reason}")
 
     goal = Goal(f"Application {access.namespace}/{name}", collection, judged)
-    Pursuit(access.client, [goal], access.deadline, aim="gone", observer=Attention(access.client, access.namespace)).run()
+    Pursuit(access.client, [goal], access.deadline, aim="gone", observer=Attention(access)).run()
     return Arrived(changed=True)
 
 

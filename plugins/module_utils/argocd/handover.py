@@ -236,7 +236,7 @@ class _Handover:
 
     def _pursue(self, names: Sequence[str], judged: arrival.Judge, aim: str) -> None:
         goals = [arrival.goal_of(self._access, name, judged, alone=False) for name in names]
-        attention = Attention(self._access.client, self._access.namespace, silence=self._silence)
+        attention = Attention(self._access, silence=self._silence)
         Pursuit(self._access.client, goals, self._access.deadline, aim=aim, observer=attention).run()
 
 
