@@ -27,7 +27,7 @@ prerequisites:
 	@tests/prerequisites
 
 demo: prerequisites setup ## Bring up the lab's three machines and run site.yml on them
-	@echo "demo: building the lab's tools (the first time takes 10-20 minutes)"; $(LAB) build
+	@echo "demo: building the lab's tools (the first time takes 20-40 minutes)"; $(LAB) build
 	@echo "demo: bringing up the machines"; $(LAB) up $(UP)
 	@export PATH="$$PWD/$(BIN):$$($(LAB) bin):$$PATH" ANSIBLE_VAULT_PASSWORD_FILE="$$($(LAB) inventory | $(BIN)/python -c $(PASSWORD_FILE))"; \
 	 echo "demo: ansible-playbook site.yml -i inventory/lab $(ARGS)"; \
