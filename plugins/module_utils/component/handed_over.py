@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd import arrival
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.annotate import application_name
-from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import API_VERSION
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import API_VERSION, ROOT
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import PAUSED, Applications
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.commits import Knows
 from ansible_collections.trinode.platform.plugins.module_utils.component import deliver, installed
@@ -32,7 +32,7 @@ def present(  # pylint: disable=unsupported-binary-operation
     name, client, deadline = definition.name, applications.client, applications.deadline
     parent = applyset.read(client, deliver.apply_set(name), deadline)
     moment = Moment(parent.data if parent else {}, contents.revision)
-    if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD:
+    if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD or _taken_out(applications, application_name(name)):
         return None
     log.record(name, "applying", "Argo CD does" if moment.step else "comparing")
     access = Access(client, definition.namespace, deadline, check=check)
@@ -45,6 +45,14 @@ def present(  # pylint: disable=unsupported-binary-operation
     result.applied.append(deliver.write_note(access, definition, moment))
     log.record(name, "verifying")
     return result
+
+
+def _taken_out(applications: Applications, name: str) -> bool:
+    """Whether there is no such Application, and Git does not name it: an uninstallation that did not come to its end took it out. The handover brings it back."""
+    if applications.read(name) is not None:
+        return False
+    root = applications.read(ROOT)
+    return root is not None and name not in {entry.get("name") for entry in (root.get("status") or {}).get("resources") or []}
 
 
 def _resume(applications: Applications, name: str, *, check: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -34,6 +35,12 @@ def slowness() -> float:
         return max(1.0, max(pool.map(_loop, range(cores))) / _LOOP_SECONDS)
 
 
+def _used_by_children() -> float:
+    """Processor seconds of the programs that were started from here and have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _loop(_number: int) -> float:
     started = time.process_time()
     for _turn in range(10_000_000):
@@ -43,11 +50,12 @@ def _loop(_number: int) -> float:
 
 @dataclass(frozen=True)
 class PlaybookRun:
-    """A finished ansible-playbook: exit code, what it printed, seconds it took, and the recap by host."""
+    """A finished ansible-playbook: exit code, what it printed, seconds it took, those of processors that it and its programs used, and the recap by host."""
 
     returncode: int
     output: str
     seconds: float
+    processor_seconds: float = 0.0
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def total(self, counter: str) -> int:
@@ -147,7 +155,7 @@ class Lab:
         self, playbook: str, *, variables: dict[str, Any] | None = None, options: str = "", components: Sequence[str] | None = NETWORK_ONLY
     ) -> PlaybookRun:
         """Run a playbook of the checkout on this lab, to its end, with these components in the inventory (None: all)."""
-        started = time.monotonic()
+        started, used = time.monotonic(), _used_by_children()
         with tempfile.TemporaryDirectory(prefix="trinode-runner-") as private:
             run = ansible_runner.run(
                 private_data_dir=private,
@@ -160,7 +168,7 @@ class Lab:
                 quiet=True,
             )
             seconds = time.monotonic() - started
-            return PlaybookRun(run.rc, run.stdout.read(), seconds, dict(run.stats or {}))
+            return PlaybookRun(run.rc, run.stdout.read(), seconds, _used_by_children() - used, dict(run.stats or {}))
 
     def kubectl(self, *arguments: str) -> str:
         """What kubectl printed, with this lab's cluster."""

@@ -37,10 +37,14 @@ class Applications:
     def __init__(self, annotations: dict[str, str]) -> None:
         self.annotations = annotations
         self.paused: list[bool] = []
+        self.gone = False
+        self.root: dict[str, Any] | None = None
 
-    def read(self, name: str) -> dict[str, Any]:
+    def read(self, name: str) -> dict[str, Any] | None:
+        if name == "platform":
+            return self.root
         assert name == "loki"
-        return {"metadata": {"name": name, "annotations": self.annotations}}
+        return None if self.gone else {"metadata": {"name": name, "annotations": self.annotations}}
 
     def pause(self, name: str, *, paused: bool) -> None:
         assert name == "loki"
@@ -72,6 +76,24 @@ def test_what_is_not_handed_over_is_left_to_others(monkeypatch: pytest.MonkeyPat
     cluster = Cluster(monkeypatch, noted, synced=False)
     assert cluster.present("r1") is None
     assert (cluster.asked, cluster.written) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("root", "left"),
+    [
+        ({"status": {"resources": [{"name": "cilium"}]}}, True),
+        # Somebody has deleted it, and the root Application makes it again.
+        ({"status": {"resources": [{"name": "cilium"}, {"name": "loki"}]}}, False),
+        # Argo CD itself is gone: to be said, not to be passed over.
+        (None, False),
+    ],
+)
+def test_what_was_taken_out_of_git_is_left_to_others(monkeypatch: pytest.MonkeyPatch, root: dict[str, Any] | None, left: bool) -> None:
+    """An uninstallation took its Application out, and did not come to its end."""
+    cluster = Cluster(monkeypatch, NOTED, synced=False)
+    cluster.applications.gone, cluster.applications.root = True, root
+    assert (cluster.present("r1") is None) == left
+    assert cluster.asked == (0 if left else 1)
 
 
 def test_nothing_new_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
