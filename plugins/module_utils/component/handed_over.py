@@ -48,7 +48,7 @@ def present(  # pylint: disable=unsupported-binary-operation
 
 
 def _taken_out(applications: Applications, name: str) -> bool:
-    """Whether there is no such Application, and Git does not name it: an uninstallation that did not come to its end took it out. The handover brings it back."""
+    """Whether there is no such Application, and Git names none: an uninstallation that did not come to its end took it out. The handover brings it back."""
     if applications.read(name) is not None:
         return False
     root = applications.read(ROOT)
