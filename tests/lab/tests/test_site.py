@@ -90,8 +90,8 @@ def test_a_second_run_over_the_machines_alone_is_fast(lab: Lab, built: PlaybookR
     again = lab.playbook("site.yml", options="--limit localhost,machines")
     assert again.returncode == 0, again.output
     assert again.total("changed") == 0, again.output
-    # The goal is 10 s, and it took 8 to 9 s on a fast day; on a computer whose two cores are threads of one it took 19 to 21 s.
-    assert again.seconds < 18 * slowness()
+    # The goal is 10 s, and it took 8 to 9 s on a fast day; on a computer whose two cores are threads of one it took 19 to 21 s. This is about its own work.
+    assert again.processor_seconds < 18 * slowness(), again.processor_seconds
 
 
 def test_check_on_a_finished_cluster_says_nothing_to_do(lab: Lab, built: PlaybookRun) -> None:
