@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = ("cilium", "cert_manager")
+# It installs Cilium and more, which it needs.
+SCENARIOS = ("cert_manager",)
 CREATE_SECONDS = 2400
 SCENARIO_SECONDS = 1200
 SHOWN = 12000

@@ -46,6 +46,7 @@ def test_config_rejected(lab: Lab) -> None:
     failed(run, "nodeLabelz", "machine_patches", within=60)
 
 
+@pytest.mark.chaos
 def test_an_image_that_cannot_be_pulled_then_a_kill_then_the_run_that_finishes(lab: Lab) -> None:
     lab.again()
     lab.command("fault", "image-unpullable", "etcd")

@@ -273,7 +273,6 @@ def test_without_argo_cd_the_run_says_so_and_direct_delivery_works(lab: Lab, ins
     assert set(changed(platform(lab, A_FEW))) == {"cert_manager"}, "the way back"
 
 
-@pytest.mark.chaos
 def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, installed: PlaybookRun) -> None:
     broken = platform(lab, A_FEW, cert_manager_values={"replicaCount": "2"}, istio_gateway_replicas=2)
     assert broken.returncode != 0
@@ -284,7 +283,6 @@ def test_values_that_break_the_schema_fail_their_component_alone(lab: Lab, insta
     assert platform(lab, A_FEW).returncode == 0, "nothing was touched"
 
 
-@pytest.mark.chaos
 def test_what_others_need_is_not_removed(lab: Lab, installed: PlaybookRun) -> None:
     head = gitops.git(lab, "rev-parse", "main")
     refused = platform(lab, "--limit cert_manager", component_state="absent")
@@ -294,6 +292,7 @@ def test_what_others_need_is_not_removed(lab: Lab, installed: PlaybookRun) -> No
     assert lab.kubectl("-n", "cert-manager", "get", "deployment", "cert-manager", "-o", "name")
 
 
+@pytest.mark.chaos
 def test_a_component_is_removed_cleanly_and_comes_back(lab: Lab, installed: PlaybookRun) -> None:
     removed = platform(lab, "--limit kyverno", component_state="absent")
     assert removed.returncode == 0, removed.output
@@ -324,6 +323,7 @@ def test_ceph_is_real_and_has_the_disks_of_the_inventory(lab: Lab, installed: Pl
     assert {node["device_class"] for node in nodes.values() if node["type"] == "osd"} == {"ssd"}
 
 
+@pytest.mark.chaos
 def test_ceph_outlives_a_power_cut_without_losing_a_write(lab: Lab, installed: PlaybookRun) -> None:
     ceph.needed(lab)
     with ceph.writing(lab) as report:
