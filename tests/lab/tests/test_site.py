@@ -165,5 +165,6 @@ def test_etcd_without_quorum_is_named(lab: Lab, built: PlaybookRun) -> None:
     """The last of this file: the cluster is left without two machines."""
     lab.command("power", "off", "m2")
     lab.command("power", "off", "m3")
-    run = lab.playbook("playbooks/verify.yml", variables={"trinode_cluster_timeout": 20})
+    # Drift is another matter: without an API server its look takes its own time, minutes.
+    run = lab.playbook("playbooks/verify.yml", variables={"trinode_cluster_timeout": 20, "trinode_verify_drift": False})
     failed(run, "voters are healthy, the quorum is 2", lab.address(2), lab.address(3), within=90)
