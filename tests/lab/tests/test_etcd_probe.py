@@ -17,7 +17,7 @@ from driver import ROOT, Lab, PlaybookRun
 from machines import wait_for
 from slow_disk import slow_disk
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 PORT = 12381
 PLAYBOOK = "playbooks/cluster.yml"

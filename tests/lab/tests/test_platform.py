@@ -99,6 +99,7 @@ def test_a_second_run_changes_nothing_and_is_fast(lab: Lab, installed: PlaybookR
     assert again.processor_seconds < 60 * slowness()
 
 
+@pytest.mark.chaos
 def test_check_on_the_finished_platform_predicts_nothing(lab: Lab, installed: PlaybookRun) -> None:
     looked = lab.playbook("site.yml", components=None, options="--check --diff")
     assert looked.returncode == 0, looked.output
