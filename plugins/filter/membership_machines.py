@@ -46,24 +46,13 @@ _value:
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.filter.machine_addresses import machine_addresses
-from ansible_collections.trinode.platform.plugins.filter.machine_hostnames import machine_hostnames
+from ansible_collections.trinode.platform.plugins.filter.rolling_machines import described
 
 
 def membership_machines(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     """See DOCUMENTATION."""
-    names = list(names)
-    return [
-        {
-            "name": str(name),
-            "address": address,
-            "node": node,
-            "role": str(hostvars[name].get("machine_role") or "controlplane"),
-            "uuid": str(hostvars[name].get("machine_uuid") or ""),
-            "serial": str(hostvars[name].get("machine_serial") or ""),
-        }
-        for name, address, node in zip(names, machine_addresses(names, hostvars), machine_hostnames(names, hostvars), strict=True)
-    ]
+    variables = {"role": ("machine_role", "controlplane"), "uuid": ("machine_uuid", ""), "serial": ("machine_serial", "")}
+    return described(names, hostvars, variables)
 
 
 class FilterModule:

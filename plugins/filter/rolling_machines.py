@@ -50,19 +50,23 @@ from ansible_collections.trinode.platform.plugins.filter.machine_addresses impor
 from ansible_collections.trinode.platform.plugins.filter.machine_hostnames import machine_hostnames
 
 
-def rolling_machines(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """See DOCUMENTATION."""
+def described(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], variables: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    """Each machine with its name, address and node, and by their keys the values of ``variables``: a variable's name, and what stands for one without."""
     names = list(names)
     return [
         {
             "name": str(name),
             "address": address,
             "node": node,
-            "image": str(hostvars[name].get("rolling_image") or ""),
-            "reason": str(hostvars[name].get("rolling_reason") or ""),
+            **{key: str(hostvars[name].get(variable) or otherwise) for key, (variable, otherwise) in variables.items()},
         }
         for name, address, node in zip(names, machine_addresses(names, hostvars), machine_hostnames(names, hostvars), strict=True)
     ]
+
+
+def rolling_machines(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """See DOCUMENTATION."""
+    return described(names, hostvars, {"image": ("rolling_image", ""), "reason": ("rolling_reason", "")})
 
 
 class FilterModule:

@@ -205,6 +205,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.rolling import membership, membership_observe
 from ansible_collections.trinode.platform.plugins.module_utils.rolling.membership import Cluster, Machine, Plan
+from ansible_collections.trinode.platform.plugins.module_utils.rolling.observe import Access
 from ansible_collections.trinode.platform.plugins.module_utils.rolling.plan import Finding
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
@@ -246,7 +247,7 @@ def run(task: Task) -> Outcome:
             names = ", ".join(machine.name for machine in machines)
             raise InputError(f"{params['machine']!r} is none of the machines of the inventory", where="machine", hint=f"They are {names}.")
         machines.append(Machine(params["machine"], "", params["machine"]))
-    access = membership_observe.Access(params["talosctl"], params["talosconfig"], params["kubeconfig"], params["context"])
+    access = Access(params["talosctl"], params["talosconfig"], params["kubeconfig"], params["context"])
     cluster = membership_observe.read(machines, urlsplit(params["endpoint"]).hostname or "", access, Deadline(params["timeout"]))
     target = cluster.machine(params["machine"])
     made = _plan(cluster, target, params, listed=listed)

@@ -18,6 +18,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.component.deliver
 from ansible_collections.trinode.platform.plugins.module_utils.component.result import Result
 from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog
 from ansible_collections.trinode.platform.plugins.module_utils.kube import applyset
+from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Json
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, reference
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied
 
@@ -32,12 +33,15 @@ def present(  # pylint: disable=unsupported-binary-operation
     name, client, deadline = definition.name, applications.client, applications.deadline
     parent = applyset.read(client, deliver.apply_set(name), deadline)
     moment = Moment(parent.data if parent else {}, contents.revision)
-    if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD or _taken_out(applications, application_name(name)):
+    if moment.noted.get(installed.DELIVERY) != installed.ARGO_CD:
+        return None
+    item = applications.read(application_name(name))
+    if item is None and _taken_out(applications, application_name(name)):
         return None
     log.record(name, "applying", "Argo CD does" if moment.step else "comparing")
     access = Access(client, definition.namespace, deadline, check=check)
     deliver.begin(access, definition, moment)
-    _resume(applications, application_name(name), check=check)
+    _resume(applications, item, check=check)
     found = arrival.present(applications, application_name(name), knows, check=check)
     key = Key(API_VERSION, "Application", applications.namespace, application_name(name))
     before, after = ({**reference(key), "status": status} for status in ({}, {"revision": found.revision}))
@@ -48,15 +52,12 @@ def present(  # pylint: disable=unsupported-binary-operation
 
 
 def _taken_out(applications: Applications, name: str) -> bool:
-    """Whether there is no such Application, and Git names none: an uninstallation that did not come to its end took it out. The handover brings it back."""
-    if applications.read(name) is not None:
-        return False
+    """Whether Git names no such Application: an uninstallation that did not come to its end took it out. The handover brings it back."""
     root = applications.read(ROOT)
     return root is not None and name not in {entry.get("name") for entry in (root.get("status") or {}).get("resources") or []}
 
 
-def _resume(applications: Applications, name: str, *, check: bool) -> None:
+def _resume(applications: Applications, item: Json | None, *, check: bool) -> None:
     """End a pause (see ceph/remove.py), now that what is in Git is what is wanted."""
-    item = applications.read(name)
     if item is not None and not check and PAUSED in (item["metadata"].get("annotations") or {}):
-        applications.pause(name, paused=False)
+        applications.pause(item["metadata"]["name"], paused=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ansible_collections.trinode.platform.plugins.module_utils.ceph import observe as ceph_observe
 from ansible_collections.trinode.platform.plugins.module_utils.ceph.view import Ceph
@@ -19,26 +19,16 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import
 from ansible_collections.trinode.platform.plugins.module_utils.kube.states import condition, part
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
 from ansible_collections.trinode.platform.plugins.module_utils.rolling.membership import Cluster, Machine, Observed
+from ansible_collections.trinode.platform.plugins.module_utils.rolling.observe import MACHINE_SECONDS, Access
 from ansible_collections.trinode.platform.plugins.module_utils.talos import machine_tls
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd import EtcdView, observe_etcd
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import summarize
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine as TalosMachine
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import observe
 
-MACHINE_SECONDS = 15.0
 # One handshake may fail on a machine that is there; it counts as absent after as many as this.
 LOOKS = 3
 LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Access:
-    """How machines and cluster are reached."""
-
-    talosctl: str
-    talosconfig: str
-    kubeconfig: str
-    context: str
 
 
 def read(machines: Sequence[Machine], endpoint: str, access: Access, deadline: Deadline) -> Cluster:

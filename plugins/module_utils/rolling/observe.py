@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.kube import drain, drain_plan
@@ -32,7 +32,7 @@ class Access:
     talosconfig: str
     kubeconfig: str
     context: str
-    options: drain_plan.Options
+    options: drain_plan.Options = field(default_factory=drain_plan.Options)
 
 
 def read(machines: Sequence[Machine], access: Access, deadline: Deadline) -> list[Machine]:
