@@ -13,7 +13,7 @@ description:
     it finds no difference it takes over. Where it would change something, the task fails with the differences, object by object, and nothing is handed over.
   - Then the fields that we have applied become those of Argo CD's field manager, so that it can remove them later; the automation is switched on; and the
     cluster notes in the component's ConfigMap that Argo CD delivers it.
-  - At the end comes the root Application, and all are waited for until they are Synced and Healthy.
+  - At the end comes the root Application, and all are waited for until they are Synced and Healthy, the root at O(revision).
   - A run that was killed is completed by the next one. Components that were delivered directly after the handover are Argo CD's again.
 author:
   - trinode.platform contributors (@trinode)
@@ -36,6 +36,16 @@ options:
     description: Directory with the rendered components, which Git has too. Differences are shown from it.
     type: path
     required: true
+  revision:
+    description: Commit that the root Application is to have reached. A later one that contains it is as good. Empty means whatever commit it has.
+    type: str
+    default: ""
+  repository:
+    description:
+      - Bare repository on this machine that tells whether a commit contains another, as M(trinode.platform.git_publish) keeps it. Commits that it does not
+        know are taken for later ones.
+    type: path
+    default: ""
   namespace:
     description: Namespace of Argo CD.
     type: str
@@ -64,6 +74,8 @@ EXAMPLES = r"""
     others: "{{ gitops_projects }}"
     root: "{{ gitops_root }}"
     tree: "{{ trinode_tree }}"
+    revision: "{{ published.commit }}"
+    repository: "{{ trinode_git_repository }}"
     timeout: 1800
 """
 
@@ -116,7 +128,7 @@ differences:
 
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.argocd import handover
+from ansible_collections.trinode.platform.plugins.module_utils.argocd import commits, handover
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.handover import Handed, Wanted
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -133,6 +145,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "others": {"type": "list", "elements": "dict", "default": []},
     "root": {"type": "dict", "required": True},
     "tree": {"type": "path", "required": True},
+    "revision": {"type": "str", "default": ""},
+    "repository": {"type": "path", "default": ""},
     "namespace": {"type": "str", "default": "argocd"},
 }
 _WOULD = {"hand over": "would be handed over", "move": "would move to another repository"}
@@ -159,7 +173,8 @@ def _handed(task: Task, wanted: Wanted) -> Handed:
     try:
         client = connect(params["kubeconfig"], params["context"], deadline)
         try:
-            return handover.execute(Applications(client, deadline, params["namespace"]), wanted, check=task.check_mode)
+            knows = commits.containing(params["revision"], params["repository"], deadline)
+            return handover.execute(Applications(client, deadline, params["namespace"]), wanted, knows=knows, check=task.check_mode)
         finally:
             client.close()
     except (MissingKubeconfigError, ApiUnreachable) as error:

@@ -215,6 +215,14 @@ def test_a_second_handover_writes_nothing(world: World) -> None:
     assert {name: (item["spec"], item["status"].get("history")) for name, item in world.access().all().items()} == before
 
 
+def test_the_root_has_the_newest_commit_when_a_handover_ends(world: World) -> None:
+    wanted = world.wanted
+    commit = world.origin.commit({"README.md": "a commit that nobody has told Argo CD of\n"})
+    knows = commits.containing(commit, str(world.origin.directory), Deadline(SECONDS))
+    assert not handover.execute(world.access(), wanted, knows=knows).changed
+    assert world.live("platform")["status"]["sync"] | {"comparedTo": None} == {"status": "Synced", "revision": commit, "comparedTo": None}
+
+
 def test_ids_are_those_that_argo_cd_writes(world: World) -> None:
     """The same objects, without anything of ours, delivered by Argo CD alone: it writes what we would have written."""
     component = Component("plain", world.cluster, world.directory)

@@ -12,12 +12,15 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from ansible_collections.trinode.platform.plugins.module_utils.argocd import adoption, arrival, status, transfer
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.application import without_automation
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.applications import Applications
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.attention import SILENCE_SECONDS, Attention
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.commits import Knows
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.status import Contains
 from ansible_collections.trinode.platform.plugins.module_utils.argocd.transfer import Transfer
 from ansible_collections.trinode.platform.plugins.module_utils.component import installed
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
@@ -81,25 +84,29 @@ def compared(item: Json) -> Readiness:
     return READY if state in ("Synced", "OutOfSync") else progressing("Argo CD has not compared it yet")
 
 
-def arrived(item: Json | None, root: str) -> Readiness:
-    """Whether an Application is as it is to be at the end: Synced and Healthy, the one named ``root`` Synced.
+def arrived(item: Json | None, root: str, contains: Contains = status.any_revision) -> Readiness:
+    """Whether an Application is as it is to be at the end: Synced and Healthy, the one named ``root`` Synced, at a revision that is far enough.
 
     Its health is that of the worst that it has made, so a component that has failed would hold up the others; each is judged for itself.
     """
     if item is not None and item["metadata"]["name"] == root:
-        return status.synced(item, status.any_revision)
+        return status.synced(item, contains)
     return arrival.judge(item, status.any_revision)
 
 
-def execute(access: Applications, wanted: Wanted, *, check: bool = False, silence: float = SILENCE_SECONDS) -> Handed:
-    """Hand over what has not been. Raises PlatformError with the differences where Argo CD would change something; its automation then stays off."""
-    return _Handover(access, wanted, check=check, silence=silence).run()
+def execute(access: Applications, wanted: Wanted, *, knows: Knows = status.any_revision, check: bool = False, silence: float = SILENCE_SECONDS) -> Handed:
+    """Hand over what has not been, and wait until Argo CD has the commit that ``knows`` tells.
+
+    Raises PlatformError with the differences where Argo CD would change something; its automation then stays off.
+    """
+    return _Handover(access, wanted, knows=knows, check=check, silence=silence).run()
 
 
 class _Handover:
-    def __init__(self, access: Applications, wanted: Wanted, *, check: bool, silence: float) -> None:
+    def __init__(self, access: Applications, wanted: Wanted, *, knows: Knows, check: bool, silence: float) -> None:
         self._access = access
         self._wanted = wanted
+        self._knows = lru_cache(maxsize=None)(knows)
         self._check = check
         self._silence = silence
         self._by_name = {item["metadata"]["name"]: item for item in wanted.applications}
@@ -230,9 +237,12 @@ class _Handover:
     def _await_all(self) -> None:
         live = self._access.all()
         names = [*self._by_name, self._root]
-        if all(arrived(live.get(name), self._root).ready for name in names):
+        if all(arrived(live.get(name), self._root, lambda revision: self._knows(revision) is True).ready for name in names):
             return
-        self._pursue(names, lambda item: arrived(item, self._root), "Synced and Healthy")
+        if self._knows(status.revision(live.get(self._root, {}))) is not True:
+            self._access.refresh(self._root)
+        # Once it has looked anew, a commit that is not known here is a later one.
+        self._pursue(names, lambda item: arrived(item, self._root, lambda revision: self._knows(revision) is not False), "Synced and Healthy")
 
     def _pursue(self, names: Sequence[str], judged: arrival.Judge, aim: str) -> None:
         goals = [arrival.goal_of(self._access, name, judged, alone=False) for name in names]

@@ -23,11 +23,19 @@ from ansible_collections.trinode.platform.plugins.module_utils.argocd.applicatio
     source,
     sync_policy,
 )
+from ansible_collections.trinode.platform.plugins.module_utils.argocd.status import REFRESH
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Object
 
 USER = "user"
 # Namespaces that are the platform's in any cluster.
 _ALWAYS_OURS = ("kube-node-lease", "kube-public", "kube-system")
+# Argo CD holds what it remembers of an Application, its own root among them, against what the API server predicts a moment later. What was removed in between
+# is a difference to it, for which it starts a sync, which removes something again.
+_PASSING: Mapping[str, Any] = {
+    "group": "argoproj.io",
+    "kind": "Application",
+    "jsonPointers": ["/operation", f"/metadata/annotations/{REFRESH.replace('/', '~1')}"],
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ def root(repository: Repository, cluster: str) -> Object:
             "source": source(repository, include=include, recurse=True),
             "destination": {"server": SERVER, "namespace": NAMESPACE},
             "syncPolicy": sync_policy(),
+            "ignoreDifferences": [dict(_PASSING)],
         },
     }
     return _kept(item)

@@ -164,10 +164,14 @@ def test_reset_leaves_etcd_and_returns_to_maintenance(running: Machines) -> None
     wait_for(lambda: running.run("bootstrap", "--nodes", running.lab.address(1), check=False).returncode == 0, 60)
 
     def members() -> int:
+        """Those that vote: a learner's service is not running yet, and such a machine does not leave."""
         listed = running.run("etcd", "members", "--nodes", running.lab.address(1), check=False)
-        return listed.stdout.count(":2380") if listed.returncode == 0 else 0
+        return sum(":2380" in line and line.split()[-1] == "false" for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
 
-    wait_for(lambda: members() == 2, 90)
+    def etcd_runs() -> bool:
+        return "Running" in running.run("service", "etcd", "--nodes", second, check=False).stdout
+
+    wait_for(lambda: members() == 2 and etcd_runs(), 90)
     # Across machines: endpoint one, node the other.
     assert running.disks(2)[0]["serial"] in running.run("get", "disks", "--endpoints", running.lab.address(1), "--nodes", second).stdout
     running.reset("--graceful", "--system-labels-to-wipe", "STATE", "--system-labels-to-wipe", "EPHEMERAL", number=2)

@@ -117,6 +117,9 @@ def test_the_root_takes_the_applications_and_what_is_this_cluster_s() -> None:
     assert found["spec"]["source"]["path"] == "clusters/lab"
     assert found["spec"]["source"]["directory"] == {"recurse": True, "include": "{apps/*.yaml,clusters/lab/*.yaml}"}
     assert found["metadata"]["annotations"][SYNC_OPTIONS] == "Prune=false,Delete=false"
+    # What comes and goes while Argo CD works is no difference: the root would sync itself again and again.
+    (passing,) = found["spec"]["ignoreDifferences"]
+    assert (passing["kind"], passing["jsonPointers"]) == ("Application", ["/operation", "/metadata/annotations/argocd.argoproj.io~1refresh"])
 
 
 def test_the_user_s_project_keeps_away_from_the_platform() -> None:

@@ -62,6 +62,13 @@ def test_a_component_that_is_not_well_holds_up_itself_alone(name: str, expected:
     assert handover.arrived(None, "platform").state == "progressing"
 
 
+@pytest.mark.parametrize(("name", "expected"), [("cert-manager", "ready"), ("platform", "progressing")])
+def test_the_root_is_to_be_at_the_newest_commit(name: str, expected: str) -> None:
+    status = {"sync": {"status": "Synced", "revision": "a" * 40}, "health": {"status": "Healthy"}}
+    item = {"metadata": {"name": name}, "status": status}
+    assert handover.arrived(item, "platform", lambda revision: revision == "b" * 40).state == expected
+
+
 def test_the_component_of_an_application() -> None:
     assert adoption.component_of(WANTED) == "cert_manager"
     assert adoption.component_of({"metadata": {"name": "cert-manager"}}) == "cert_manager"
