@@ -202,7 +202,7 @@ def _closed() -> dict[str, Any]:
 
 
 DOUBLES = (
-    Double("cert-manager", ("v1.21.0", "v1.21.1"), _CERT_MANAGER, _cert_manager, schema=_closed()),
+    Double("cert-manager", ("v1.21.0", "v1.21.1", "v1.21.2"), _CERT_MANAGER, _cert_manager, schema=_closed()),
     Double(
         "sealed-secrets",
         ("2.19.0", "2.19.1"),

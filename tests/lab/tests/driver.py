@@ -170,11 +170,14 @@ class Lab:
             seconds = time.monotonic() - started
             return PlaybookRun(run.rc, run.stdout.read(), seconds, _used_by_children() - used, dict(run.stats or {}))
 
-    def kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl printed, with this lab's cluster."""
         program = Path(self.command("bin").strip()) / "kubectl"
         argv = [str(program), "--kubeconfig", str(self.state / "cluster" / "kubeconfig"), *arguments]
-        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def killed_playbook(self, playbook: str, after: float, *, once: Callable[[], bool] | None = None, components: Sequence[str] | None = NETWORK_ONLY) -> bool:
         """Start a playbook and end it with SIGKILL ``after`` seconds, or as soon as ``once`` is true, as a lost terminal or a power cut would.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +49,6 @@ def leader(lab: Lab) -> str:
     raise AssertionError("etcd has no leader")
 
 
-def apply(lab: Lab, *objects: dict[str, Any]) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"apiVersion": "v1", "kind": "List", "items": objects}, file)
-        file.flush()
-        lab.kubectl("apply", "-f", file.name)
-
-
 def with_a_volume(lab: Lab) -> None:
     """A Deployment whose pod has a volume, which is a directory of the machine."""
     meta = {"name": "store", "namespace": "default"}
@@ -71,8 +63,7 @@ def with_a_volume(lab: Lab) -> None:
     pod = {"containers": [container], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "store"}}], "terminationGracePeriodSeconds": 1}
     labels = {"app": "store"}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
-    apply(
-        lab,
+    lab.apply(
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "store"}, "spec": volume},
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": claim},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},

@@ -6,25 +6,40 @@ The other Talos is simulated by the lab's hardware front: the machines really st
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from driver import Lab, PlaybookRun
+from driver import Lab, PlaybookRun, failed, slowness
+from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
 from watchers import Api, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
-MACHINES = ("m1", "m2", "m3")
 ROLL_SECONDS = 150
 """About what a roll over three machines takes on two cores; the kills are spread over it."""
 API_SECONDS = 5
 """How long the Kubernetes API may be away at its own endpoint when a machine goes."""
+_WEB = {"app": "web"}
+# A pod on each machine, and none of them may go.
+KEPT = (
+    {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "replicas": len(MACHINES),
+            "selector": {"matchLabels": _WEB},
+            "template": {"metadata": {"labels": _WEB}, "spec": {"containers": [{"name": "web", "image": "registry.k8s.io/pause:3.10"}]}},
+        },
+    },
+    {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": _WEB}},
+    },
+)
 # Each test has versions of its own to go to, since there is no way back.
 _PATCHES = itertools.count(9)
 
@@ -61,37 +76,12 @@ def upgrade(lab: Lab, *, options: str = "") -> PlaybookRun:
     return lab.playbook("playbooks/upgrade_talos.yml", options=options)
 
 
-def running(lab: Lab) -> dict[str, str]:
-    """The version that each machine says it runs."""
-    program = Path(lab.command("bin").strip()) / "talosctl"
-    found = {}
-    for number, name in enumerate(MACHINES, 1):
-        argv = [str(program), "--talosconfig", str(lab.state / "cluster" / "talosconfig"), "--endpoints", lab.address(number), "--nodes", lab.address(number)]
-        output = subprocess.run([*argv, "get", "version", "-o", "json"], capture_output=True, text=True, check=True, timeout=30).stdout
-        found[name] = json.loads(output)["spec"]["version"]
-    return found
-
-
-def nodes(lab: Lab) -> dict[str, dict[str, Any]]:
-    return {item["metadata"]["name"]: item for item in json.loads(lab.kubectl("get", "nodes", "-o", "json"))["items"]}
-
-
-def assert_nothing_is_left(lab: Lab) -> None:
-    """All nodes take pods, and none bears a mark."""
-    for name, node in nodes(lab).items():
-        assert not node["spec"].get("unschedulable"), name
-        assert "trinode.platform/rolling" not in node["metadata"].get("annotations", {}), name
-
-
-def outages(events: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
-    """When each machine was away: from the end of one boot to the beginning of the next."""
-    ended, found = dict[str, float](), list[tuple[str, float, float]]()
-    for event in events:
-        if event["event"] in ("reboot", "power-off", "power-cut", "crash"):
-            ended[event["machine"]] = event["time"]
-        elif event["event"] == "boot" and event["machine"] in ended:
-            found.append((event["machine"], ended.pop(event["machine"]), event["time"]))
-    return found
+def assert_finishes(lab: Lab, version: str) -> None:
+    """The next run brings back what is half done, and goes on to the end."""
+    rest = upgrade(lab)
+    assert rest.returncode == 0, rest.output
+    assert running(lab) == dict.fromkeys(MACHINES, version)
+    assert_nothing_is_left(lab)
 
 
 def test_three_machines_one_after_another(cluster: Lab, version: str) -> None:
@@ -107,8 +97,7 @@ def test_three_machines_one_after_another(cluster: Lab, version: str) -> None:
     events = cluster.timeline()[before:]
     away = outages(events)
     assert sorted(machine for machine, _start, _end in away) == list(MACHINES), "each machine boots once"
-    for (_one, _start, end), (other, start, _end) in itertools.pairwise(sorted(away, key=lambda outage: outage[1])):
-        assert start > end, f"{other} went before the one before was back"
+    assert_one_after_another(away)
     assert voters.looks > 10
     assert voters.fewest == 2, "with one machine away there are two voters, never fewer"
     assert api.unanswered == 0, "at every moment one of the machines answers"
@@ -134,10 +123,7 @@ def test_a_silent_rollback_stops_the_roll(cluster: Lab, version: str) -> None:
     assert "m2" in stopped[0]
     # m2 keeps its mark, so that the next run knows it; whoever was after it was not begun with.
     assert nodes(cluster)["m2"]["metadata"]["annotations"]["trinode.platform/rolling"] == f"upgrade_talos {version}"
-    rest = upgrade(cluster)
-    assert rest.returncode == 0, rest.output
-    assert running(cluster) == dict.fromkeys(MACHINES, version)
-    assert_nothing_is_left(cluster)
+    assert_finishes(cluster, version)
 
 
 def test_somebody_elses_cordon_is_respected(cluster: Lab, version: str) -> None:
@@ -153,6 +139,43 @@ def test_somebody_elses_cordon_is_respected(cluster: Lab, version: str) -> None:
         cluster.kubectl("uncordon", "m3")
 
 
+def test_a_budget_that_never_allows_refuses_the_roll(cluster: Lab, version: str) -> None:
+    cluster.kubectl("create", "namespace", "shop")
+    try:
+        cluster.apply(*KEPT)
+        cluster.kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=50s")
+        before = len(cluster.changes())
+        run = upgrade(cluster)
+        failed(run, "the disruption budget shop/web keeps", "nothing was begun", within=120 * slowness())
+        assert not [event for event in cluster.changes()[before:] if event["event"] in ("upgrade-request", "reboot-request", "boot")]
+    finally:
+        cluster.kubectl("delete", "namespace", "shop")
+    assert_nothing_is_left(cluster)
+
+
+def test_an_installer_that_fails_stops_the_roll(cluster: Lab, version: str) -> None:
+    old = running(cluster)
+    cluster.command("fault", "upgrade", "m2", "install-fails")
+    run = upgrade(cluster)
+    failed(run, "m2: upgrade_talos", "has stopped here, and no other machine was begun with", within=600 * slowness())
+    assert running(cluster)["m2"] == old["m2"]
+    assert list(running(cluster).values()).count(version) < len(MACHINES)
+    assert_finishes(cluster, version)
+
+
+def test_a_machine_that_does_not_come_back_stops_the_roll(cluster: Lab, version: str) -> None:
+    cluster.command("fault", "upgrade", "m2", "hang")
+    before = len(cluster.timeline())
+    run = upgrade(cluster, options="-e rolling_machine_timeout=60")
+    failed(run, "m2: upgrade_talos", "has stopped here, and no other machine was begun with", within=600 * slowness())
+    events = cluster.timeline()[before:]
+    gone = next(number for number, event in enumerate(events) if (event["machine"], event["event"]) == ("m2", "upgrade-request"))
+    assert not [event for event in events[gone:] if event["event"] == "upgrade-request" and event["machine"] != "m2"]
+    # Somebody switches it off and on again.
+    cluster.command("power", "reboot", "m2")
+    assert_finishes(cluster, version)
+
+
 def test_a_version_that_cannot_be_reached_is_refused(cluster: Lab) -> None:
     want(cluster, "v1.13.1")
     before = len(cluster.changes())
@@ -162,8 +185,8 @@ def test_a_version_that_cannot_be_reached_is_refused(cluster: Lab) -> None:
     assert len(cluster.changes()) == before
 
 
-def spread(kills: int) -> Iterator[float]:
-    return (ROLL_SECONDS * (kill + 0.5) / kills for kill in range(kills))
+def spread(kills: int) -> list[float]:
+    return [ROLL_SECONDS * (kill + 0.5) / kills for kill in range(kills)]
 
 
 def killed_at(lab: Lab, version: str, moment: float) -> None:
@@ -173,9 +196,7 @@ def killed_at(lab: Lab, version: str, moment: float) -> None:
     assert rest.returncode == 0, f"killed after {moment:.0f} s, the next run failed:\n{rest.output}"
     assert running(lab) == dict.fromkeys(MACHINES, version)
     assert_nothing_is_left(lab)
-    away = sorted(outages(lab.timeline()[before:]), key=lambda outage: outage[1])
-    for (_one, _start, end), (other, start, _end) in itertools.pairwise(away):
-        assert start > end, f"killed after {moment:.0f} s, {other} went before the one before was back"
+    assert_one_after_another(outages(lab.timeline()[before:]))
     again = upgrade(lab)
     assert (again.returncode, again.total("changed")) == (0, 0), f"killed after {moment:.0f} s:\n{again.output}"
 
@@ -185,7 +206,6 @@ def test_killed(cluster: Lab, version: str, moment: float) -> None:
     killed_at(cluster, version, moment)
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("moment", spread(int(os.environ.get("TRINODE_TEST_KILLS", "30"))))
 def test_killed_more_often(cluster: Lab, version: str, moment: float) -> None:
     killed_at(cluster, version, moment)

@@ -1,0 +1,80 @@
+"""Upgrades of Talos over machines with Ceph, while somebody writes: nothing is lost, and what Ceph does not recover from stops the roll."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import ceph
+import pytest
+from ceph_disks import Storage, built, sound
+from driver import Lab, PlaybookRun, failed, slowness
+from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, outages, running
+from watchers import Api, Voters, Watcher
+
+pytestmark = [pytest.mark.lab, pytest.mark.chaos]
+
+API_SECONDS = 5
+NEXT, AFTER = "v1.13.9", "v1.13.10"
+
+
+@pytest.fixture(scope="module")
+def storage(lab: Lab) -> Storage:
+    return built(lab)
+
+
+def upgrade(storage: Storage, version: str, **variables: int) -> PlaybookRun:
+    return storage.play("upgrade_talos", trinode_talos_version=version, **variables)
+
+
+@dataclass
+class Puller(Watcher):
+    """Pulls a disk of the first machine that reboots, while it is away."""
+
+    disk: str = "OSD2"
+    machine: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = len(self.lab.timeline())
+
+    def look(self) -> None:
+        if not self.machine:
+            self.machine = next((event["machine"] for event in self.lab.timeline()[self._seen :] if event["event"] == "reboot"), "")
+            if self.machine:
+                self.lab.command("disk", "remove", self.machine, self.disk)
+
+
+def test_an_upgrade_loses_no_write(storage: Storage) -> None:
+    lab = storage.lab
+    before = len(lab.timeline())
+    with ceph.writing(lab) as report, Voters(lab) as voters, Api(lab) as endpoint, Api(lab, machines=True) as api:
+        run = upgrade(storage, NEXT)
+    assert run.returncode == 0, run.output
+    assert running(lab) == dict.fromkeys(MACHINES, NEXT)
+    away = outages(lab.timeline()[before:])
+    assert sorted(machine for machine, _start, _end in away) == list(MACHINES), "each machine boots once"
+    assert_one_after_another(away)
+    sound(report)
+    assert report["most_down"] == 2, "the OSDs of one machine"
+    assert voters.fewest == 2
+    assert api.unanswered == 0
+    assert endpoint.longest() < API_SECONDS
+    assert_nothing_is_left(lab)
+    assert "noout" not in ceph.ask(lab, "osd", "dump")["flags"]
+
+
+def test_a_disk_that_is_gone_after_the_boot_stops_the_roll(storage: Storage) -> None:
+    """The machine comes back, one of its OSDs never does: no other machine is begun with."""
+    lab = storage.lab
+    before = len(lab.timeline())
+    with ceph.writing(lab) as report:
+        with Puller(lab) as puller:
+            run = upgrade(storage, AFTER, trinode_cluster_timeout=180)
+        failed(run, f"{puller.machine}: upgrade_talos", "has stopped here, and no other machine was begun with", "osd.", within=900 * slowness())
+        assert [event["machine"] for event in lab.timeline()[before:] if event["event"] == "upgrade-request"] == [puller.machine]
+        # Somebody puts the disk in again.
+        lab.command("disk", "add", puller.machine, puller.disk)
+        rest = upgrade(storage, AFTER)
+        assert rest.returncode == 0, rest.output
+    sound(report)
+    assert running(lab) == dict.fromkeys(MACHINES, AFTER)
+    assert_nothing_is_left(lab)
