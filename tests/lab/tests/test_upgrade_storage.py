@@ -1,20 +1,23 @@
-"""Upgrades of Talos over machines with Ceph, while somebody writes: nothing is lost, and what Ceph does not recover from stops the roll."""
+"""Upgrades of Talos and of Kubernetes over machines with Ceph, while somebody writes: nothing is lost, and what Ceph does not recover from stops the roll."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import ceph
 import pytest
 from ceph_disks import Storage, built, sound
 from driver import Lab, PlaybookRun, failed, slowness
-from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, outages, running
+from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
 from watchers import Api, Voters, Watcher
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 API_SECONDS = 5
 NEXT, AFTER = "v1.13.9", "v1.13.10"
+KUBERNETES = "v1.36.4"
+"""The lab has it: the same programs, which say so."""
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,29 @@ def test_a_disk_that_is_gone_after_the_boot_stops_the_roll(storage: Storage) -> 
     sound(report)
     assert running(lab) == dict.fromkeys(MACHINES, AFTER)
     assert_nothing_is_left(lab)
+
+
+def kubelets(storage: Storage) -> dict[str, str]:
+    return {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in nodes(storage.lab).items()}
+
+
+def test_kubernetes_is_upgraded_while_somebody_writes(storage: Storage) -> None:
+    lab, wanted = storage.lab, {"trinode_talos_version": AFTER, "trinode_kubernetes_version": KUBERNETES}
+    before, old = len(lab.timeline()), kubelets(storage)
+    predicted = storage.play("upgrade_kubernetes", "--check", **wanted)
+    assert predicted.returncode == 0, predicted.output
+    assert kubelets(storage) == old, "--check changed something"
+    with ceph.writing(lab) as report, Voters(lab) as voters, Api(lab) as endpoint, Api(lab, machines=True) as api:
+        run = storage.play("upgrade_kubernetes", **wanted)
+    assert run.returncode == 0, run.output
+    assert kubelets(storage) == dict.fromkeys(MACHINES, KUBERNETES)
+    assert json.loads(lab.kubectl("get", "--raw", "/version"))["gitVersion"] == KUBERNETES
+    sound(report)
+    assert report["most_down"] == 0, "no machine goes"
+    assert voters.fewest == len(MACHINES)
+    assert outages(lab.timeline()[before:]) == []
+    assert api.unanswered == 0
+    assert endpoint.longest() < API_SECONDS
+    for playbook in ("upgrade_kubernetes", "site"):
+        again = storage.play(playbook, **wanted)
+        assert (again.returncode, again.total("changed")) == (0, 0), again.output

@@ -23,6 +23,8 @@ from trinode_lab.settings import cache_directory
 ETCD_VERSION = "v3.6.12"
 PAUSE_VERSION = "3.10.1"
 COREDNS_VERSION = "v1.14.6"
+# The same programs as of the lab's version, which say that they are these: there is something to upgrade to.
+NEXT_KUBERNETES_VERSION = "v1.36.4"
 KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ANY = "*"
 AGENT = "cilium/cilium"
@@ -97,16 +99,14 @@ class _Writer:
         busybox = host.busybox()
         assert busybox is not None  # host.check() has seen it
         base = self.layer({"usr/bin/busybox": busybox}, dict.fromkeys(_BUSYBOX_NAMES, "/usr/bin/busybox"), {"etc/passwd": b"root:x:0:0::/root:/bin/sh\n"})
-        names = [*KUBERNETES_PROGRAMS, "kubelet", "etcd", "coredns", "kubectl"]
-        hyper = self.layer(
-            {"usr/local/bin/hyper": tools.HYPER.program()}, {f"usr/local/bin/{name}": "hyper" for name in names} | {"coredns": "usr/local/bin/hyper"}, {}
-        )
+        hyper = self.hyper(tools.HYPER.program())
         stub = self.layer({"usr/local/bin/stub": tools.STUB.program()}, {"pause": "usr/local/bin/stub"}, {})
-        for name in KUBERNETES_PROGRAMS:
-            self.image(name, tools.KUBERNETES_VERSION, [base, hyper], f"/usr/local/bin/{name}")
         # Talos mounts its /run at the kubelet's /var/run, and looks for the socket of the CRI in /run: in Talos's image the one is a link to the other.
         kubelet = self.layer({}, {"var/run": "/run"}, {})
-        self.image("siderolabs/kubelet", tools.KUBERNETES_VERSION, [base, hyper, kubelet], "/usr/local/bin/kubelet")
+        for version, layer in ((tools.KUBERNETES_VERSION, hyper), (NEXT_KUBERNETES_VERSION, self.newer())):
+            for name in KUBERNETES_PROGRAMS:
+                self.image(name, version, [base, layer], f"/usr/local/bin/{name}")
+            self.image("siderolabs/kubelet", version, [base, layer, kubelet], "/usr/local/bin/kubelet")
         self.image("etcd", ETCD_VERSION, [base, hyper], "/usr/local/bin/etcd")
         self.image("coredns/coredns", COREDNS_VERSION, [base, hyper], "/usr/local/bin/coredns")
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
@@ -116,6 +116,23 @@ class _Writer:
         # Not root, as the images of most charts: some want it so (runAsNonRoot) without naming a user.
         self.image(ANY, ANY, [base, stub], "/usr/local/bin/stub", environment=["GOMAXPROCS=1", "GOGC=50"], user="65532")
         self.file.write_text(json.dumps(self.index, indent=1))
+
+    def hyper(self, program: Path) -> dict[str, Any]:
+        """Kubernetes, etcd and CoreDNS, which are one program."""
+        names = [*KUBERNETES_PROGRAMS, "kubelet", "etcd", "coredns", "kubectl"]
+        links = {f"usr/local/bin/{name}": "hyper" for name in names} | {"coredns": "usr/local/bin/hyper"}
+        return self.layer({"usr/local/bin/hyper": program}, links, {})
+
+    def newer(self) -> dict[str, Any]:
+        """The same, with another version written into it, as long as its own."""
+        now, then = tools.KUBERNETES_VERSION.encode(), NEXT_KUBERNETES_VERSION.encode()
+        assert len(now) == len(then)
+        program = self.file.with_name("hyper")
+        program.write_bytes(tools.HYPER.program().read_bytes().replace(now, then))
+        try:
+            return self.hyper(program)
+        finally:
+            program.unlink()
 
     def delivery(self, base: dict[str, Any]) -> None:
         """The real Argo CD and Sealed Secrets, and Redis, as the users of their own images. Argo CD's has git and helm."""
