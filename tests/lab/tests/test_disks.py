@@ -265,3 +265,18 @@ def test_a_permitted_disk_is_wiped_with_every_label_and_no_other(disks: Disks) -
     assert [name for name in before if before[name] != after[name]] == [str(path)]
     assert not disks.wipe("NVME1", "/dev/nvme0n1").changed
     assert [(event["serial"], event["method"]) for event in disks.writes()] == [(disks.serial("NVME1"), "ZEROES")]
+
+
+@pytest.mark.chaos
+def test_an_install_disk_with_contents_is_wiped_and_installed_when_its_serial_is_given(disks: Disks) -> None:
+    serial = disks.serial("SYS")
+    disks.foreign(SYS="ext4")
+    disks.lab.write(m1={"machine_install_disk": {"serial": serial}, "machine_wipe_disks": [serial]})
+
+    def installed() -> bool:
+        return any(event["event"] == "install" for event in disks.lab.timeline())
+
+    # What follows is no matter of disks.
+    assert disks.lab.killed_playbook("site.yml", 300, once=installed)
+    happened = [event for event in disks.writes() if event["event"] in ("disk-wiped", "install")]
+    assert [(event["event"], event.get("serial", serial)) for event in happened[-2:]] == [("disk-wiped", serial), ("install", serial)]
