@@ -22,26 +22,13 @@ options:
     description: Name of the Application.
     type: str
     required: true
-  namespace:
-    description: Namespace of Argo CD.
-    type: str
-    default: argocd
-  revision:
-    description: Commit to wait for. A later one that contains it is as good. Empty means whatever commit Argo CD has.
-    type: str
-    default: ""
-  repository:
-    description:
-      - Bare repository on this machine that tells whether a commit contains another, as M(trinode.platform.git_publish) keeps it. Commits that it does not
-        know are taken for later ones.
-    type: path
-    default: ""
   state:
     description: What to wait for.
     type: str
     choices: [present, absent]
     default: present
 extends_documentation_fragment:
+  - trinode.platform.argocd
   - trinode.platform.kubernetes
   - trinode.platform.attributes
   - trinode.platform.attributes.actiongroup_kubernetes

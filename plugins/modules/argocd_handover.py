@@ -36,21 +36,8 @@ options:
     description: Directory with the rendered components, which Git has too. Differences are shown from it.
     type: path
     required: true
-  revision:
-    description: Commit that the root Application is to have reached. A later one that contains it is as good. Empty means whatever commit it has.
-    type: str
-    default: ""
-  repository:
-    description:
-      - Bare repository on this machine that tells whether a commit contains another, as M(trinode.platform.git_publish) keeps it. Commits that it does not
-        know are taken for later ones.
-    type: path
-    default: ""
-  namespace:
-    description: Namespace of Argo CD.
-    type: str
-    default: argocd
 extends_documentation_fragment:
+  - trinode.platform.argocd
   - trinode.platform.kubernetes
   - trinode.platform.attributes
   - trinode.platform.attributes.actiongroup_kubernetes
