@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube import apply
 from ansible_collections.trinode.platform.plugins.module_utils.kube import client as kube_client
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Request
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task
+from ansible_collections.trinode.platform.plugins.module_utils.verify import look
 from ansible_collections.trinode.platform.plugins.modules import component_deliver, drift_report
 
 pytestmark = pytest.mark.newest_only
@@ -117,6 +120,19 @@ def test_a_cluster_that_does_not_answer_is_no_pass(tmp_path: Path) -> None:
     ((where, problem),) = problems(report(tmp_path / "kubeconfig", tmp_path, components={"probe": "probe"}))
     assert where == "API server"
     assert problem.startswith("It cannot be asked: ")
+
+
+def test_a_cluster_that_keeps_silent_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_ANSWER_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        cluster = {"server": f"https://127.0.0.1:{listening.getsockname()[1]}", "insecure-skip-tls-verify": True}
+        named = {"clusters": [{"name": "a", "cluster": cluster}], "users": [{"name": "a", "user": {"token": "x"}}]}
+        contexts = {"contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}], "current-context": "a"}
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump({**named, **contexts}))
+        started = time.monotonic()
+        ((where, problem),) = problems(report(tmp_path / "kubeconfig", tmp_path, components={"probe": "probe"}))
+    assert (where, problem.startswith("It cannot be asked: ")) == ("API server", True)
+    assert time.monotonic() - started < 20
 
 
 def test_a_component_that_argo_cd_delivers_is_as_it_says(kubeconfig: Path, client: kube_client.Client, delivered: Path) -> None:

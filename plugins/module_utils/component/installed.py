@@ -43,10 +43,14 @@ def parent_name(component: str) -> str:
     return _PREFIX + component.replace("_", "-")
 
 
-def read(client: Client, *, tries: int | None = None) -> Mapping[str, Installed]:
-    """Every component that has been delivered to its end, by name. One request, tried again while the API server restarts, or only so often."""
+def read(client: Client, *, deadline: Deadline | None = None, tries: int | None = None) -> Mapping[str, Installed]:
+    """Every component that has been delivered to its end, by name. One request, tried again while the API server restarts, or only so often.
+
+    ``deadline`` instead of the client's own.
+    """
+    limit = deadline or client.deadline
     path, selector = f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"labelSelector": COMPONENT_LABEL}
-    items, _version = retried(lambda: client.list(path, selector), client.deadline, client.server, tries=tries)
+    items, _version = retried(lambda: client.list(path, selector, deadline=limit), limit, client.server, tries=tries)
     found = {}
     for item in items:
         data = item.get("data") or {}

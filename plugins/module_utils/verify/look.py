@@ -28,6 +28,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.verify import app
 from ansible_collections.trinode.platform.plugins.module_utils.verify.drift import Drift
 
 _PARALLEL = 4
+# An API server that has not answered by then is not going to.
+_ANSWER_SECONDS = 20.0
 _PARTS = "app.kubernetes.io/part-of=argocd"
 # The user's files are looked through for the one with a resource that an error names.
 _LARGEST = 1_000_000
@@ -64,7 +66,7 @@ class Looked:
 
 def cluster(client: Client, sources: Sources, deadline: Deadline) -> Looked:
     """The components that Argo CD delivers by its Applications, all others by their files, at once."""
-    there = installed.read(client, tries=2)
+    there = installed.read(client, deadline=deadline.at_most(_ANSWER_SECONDS), tries=2)
     by_argo_cd = {name: item for name, item in there.items() if item.delivery == delivered.ARGO_CD}
     mine = [item for item in sources.components if item.name in there and item.name not in by_argo_cd]
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
