@@ -30,7 +30,7 @@ KEPT = (
         "spec": {
             "replicas": len(MACHINES),
             "selector": {"matchLabels": _WEB},
-            "template": {"metadata": {"labels": _WEB}, "spec": {"containers": [{"name": "web", "image": "registry.k8s.io/pause:3.10"}]}},
+            "template": {"metadata": {"labels": _WEB}, "spec": {"containers": [{"name": "web", "image": "docker.io/library/web:1"}]}},
         },
     },
     {
