@@ -144,7 +144,8 @@ def test_what_the_cluster_notes_is_read() -> None:
         deadline = Deadline(5)
         server = "test"
 
-        def list(self, _path: str, _params: dict[str, str]) -> tuple[list[dict[str, Any]], str]:
+        def list(self, _path: str, _params: dict[str, str], *, deadline: Deadline) -> tuple[list[dict[str, Any]], str]:
+            assert deadline is self.deadline
             labels = [{"trinode.dev/component": name} for name in ("istio", "loki", "unfinished")]
             data = [
                 {"revision": "r1", "versions": "istio-base=1.30.3 istiod=1.30.3", "needs": "cilium gateway_api", "begun": "r2", "delivery": "argo_cd"},
