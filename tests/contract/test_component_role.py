@@ -46,6 +46,19 @@ RESOURCES = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\ndata: {need
 PLAY = """\
 - hosts: components
   connection: local
+  strategy: ansible.builtin.linear
+  gather_facts: false
+  tasks:
+    - name: Prepare keys and files
+      ansible.builtin.include_role:
+        name: trinode.platform.component
+        tasks_from: prepare.yml
+        rolespec_validate: false
+        apply: {run_once: true}
+      run_once: true
+
+- hosts: components
+  connection: local
   strategy: ansible.builtin.free
   gather_facts: false
   tasks:
@@ -197,7 +210,15 @@ def test_from_nothing_to_nothing(site: Site, cluster: Cluster) -> None:
     assert cluster.get("/api/v1/namespaces/top/configmaps/own")["data"] == {"needs": "base"}
     assert sorted(path.name for path in (site.directory / "cluster" / "platform").iterdir()) == ["base", "top"]
 
-    assert changed(site.run(*VAULT)) == {"base": 0, "top": 0}
+    settled = site.run(*VAULT)
+    assert changed(settled) == {"base": 0, "top": 0}
+    assert "Wait for what it needs" not in settled
+    assert "Publish it" not in settled.partition("Deploy the component")[2]
+    assert settled.count("Its settings are what they should be") == 2
+
+    cluster.client.request("DELETE", "/api/v1/namespaces/top/configmaps/own")
+    assert changed(site.run(*VAULT)) == {"base": 0, "top": 1}
+    assert cluster.get("/api/v1/namespaces/top/configmaps/own")["data"] == {"needs": "base"}
 
     site.set(top_version="1.1.0")
     upgraded = site.run(*VAULT)
