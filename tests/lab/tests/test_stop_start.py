@@ -101,7 +101,7 @@ def test_stop_and_start(lab: Lab) -> None:
     assert requests[-1] == leads
     again = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
     assert (again.returncode, again.total("changed")) == (0, 0), again.output
-    started = lab.playbook("playbooks/start.yml", variables={"gate_allowed_cordoned": ["m3"]})
+    started = lab.playbook("playbooks/start.yml")
     assert started.returncode == 0, started.output
     assert set(power(lab).values()) == {"on"}, "by their BMCs"
     assert lab.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "1"
