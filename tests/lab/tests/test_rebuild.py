@@ -49,11 +49,14 @@ def test_the_repository_rebuilds_the_platform_on_other_machines(lab: Lab, tmp_pa
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(path, tmp_path / name)
     shutil.copytree(lab.state / "git" / "repositories" / "platform.git", tmp_path / "platform.git")
+    # The server outlives the cluster: its passwords stay as they are.
+    shutil.copytree(lab.state / "git" / "users", tmp_path / "users")
 
     lab.again()
     for name, path in kept.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(tmp_path / name, path)
+    shutil.copytree(tmp_path / "users", lab.state / "git" / "users", dirs_exist_ok=True)
     gitops.git(lab, "fetch", "--quiet", str(tmp_path / "platform.git"), "+refs/heads/*:refs/heads/*")
     # Killed in the middle of the handover, too: with some of the Applications made, and with some of them acting.
     for moment in (some_exist, some_act):
