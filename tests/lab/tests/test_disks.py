@@ -267,7 +267,6 @@ def test_a_permitted_disk_is_wiped_with_every_label_and_no_other(disks: Disks) -
     assert [(event["serial"], event["method"]) for event in disks.writes()] == [(disks.serial("NVME1"), "ZEROES")]
 
 
-@pytest.mark.chaos
 def test_an_install_disk_with_contents_is_wiped_and_installed_when_its_serial_is_given(disks: Disks) -> None:
     serial = disks.serial("SYS")
     disks.foreign(SYS="ext4")
