@@ -12,14 +12,12 @@ import pytest
 import yaml
 from driver import Lab, PlaybookRun, failed, slowness
 from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
-from watchers import Api, Voters
+from watchers import API_SECONDS, Api, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 ROLL_SECONDS = 150
 """About what a roll over three machines takes on two cores; the kills are spread over it."""
-API_SECONDS = 5
-"""How long the Kubernetes API may be away at its own endpoint when a machine goes."""
 _WEB = {"app": "web"}
 # A pod on each machine, and none of them may go.
 KEPT = (

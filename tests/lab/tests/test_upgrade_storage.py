@@ -10,11 +10,10 @@ import pytest
 from ceph_disks import Storage, built, sound
 from driver import Lab, PlaybookRun, failed, slowness
 from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
-from watchers import Api, Voters, Watcher
+from watchers import API_SECONDS, Api, Voters, Watcher
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
-API_SECONDS = 5
 NEXT, AFTER = "v1.13.9", "v1.13.10"
 KUBERNETES = "v1.36.4"
 """The lab has it: the same programs, which say so."""

@@ -20,6 +20,9 @@ import urllib3
 import yaml
 from driver import Lab
 
+API_SECONDS = 5
+"""How long the Kubernetes API may be away at its own endpoint when a machine goes."""
+
 
 @dataclass
 class Watcher(ABC):
