@@ -97,17 +97,22 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
     if not isinstance(body, Mapping):
         return ApiError(f"{request} was answered {code}: {str(body).strip()[:500] or 'no text'}", code=code, where=where, retry_after=retry_after)
     details = body.get("details") or {}
+    message = str(body.get("message") or f"{request} was answered {code}")
+    asked = 0.0 if _INITIALIZING in message else retry_after or float(details.get("retryAfterSeconds") or 0)
     return ApiError(
-        str(body.get("message") or f"{request} was answered {code}"),
+        message,
         code=code,
         reason=str(body.get("reason") or ""),
         causes=details.get("causes") or (),
-        retry_after=retry_after or float(details.get("retryAfterSeconds") or 0),
+        retry_after=asked,
         where=where,
         hint=_HINTS.get(code, ""),
         named=str(details.get("name") or ""),
     )
 
+
+# A server that is asked for a custom resource for the first time begins to cache its kind, which takes a tenth of the second that it asks for.
+_INITIALIZING = "storage is (re)initializing"
 
 _HINTS = {
     401: "The credentials in the kubeconfig are not accepted; renew them with playbooks/cluster.yml.",

@@ -70,6 +70,19 @@ def test_retries_end_with_the_deadline_and_say_why() -> None:
         retried(failing(*[ApiError("webhook away", code=503) for _ in range(99)]), Deadline(1), "here")
 
 
+def test_a_server_that_begins_to_cache_a_kind_is_asked_again_soon() -> None:
+    """It asks for a second, as it does when it is too busy, and needs a tenth of it."""
+
+    def asked(message: str) -> float:
+        body = {"message": message, "reason": "TooManyRequests", "details": {"retryAfterSeconds": 1}}
+        error = from_status(429, body, request="GET /x", where="server", retry_after=1.0)
+        assert error.temporary
+        return error.retry_after
+
+    assert asked("storage is (re)initializing") == 0.0
+    assert asked("too many requests, please try again later") == 1.0
+
+
 def test_conflicts_of_fields_are_final_and_races_are_not() -> None:
     cause = {"reason": "FieldManagerConflict", "message": 'conflict with "kubectl" using apps/v1', "field": ".spec.replicas"}
     fields = from_status(409, {"message": "Apply failed", "reason": "Conflict", "details": {"causes": [cause]}}, request="PATCH /x", where="server")
