@@ -75,8 +75,11 @@ class Writer:
 
     def look(self) -> None:
         """What the monitors say about placement groups."""
-        number, answer, _ = self.cluster.mon_command(json.dumps({"prefix": "status", "format": "json"}), b"", timeout=10)
-        if number:
+        try:
+            number, answer, _ = self.cluster.mon_command(json.dumps({"prefix": "status", "format": "json"}), b"", timeout=10)
+        except rados.Error:
+            number = 1
+        if number:  # nobody is there to say anything, as when all machines are switched off
             return
         status = json.loads(answer)
         states = {entry["state_name"]: entry["count"] for entry in status["pgmap"].get("pgs_by_state", [])}

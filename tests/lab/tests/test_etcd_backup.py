@@ -1,4 +1,5 @@
-"""etcd is backed up, its data is broken on all machines, and it is restored: what was there before the backup is there again, and nothing else."""
+"""etcd is backed up, its data is broken on all machines, and it is restored: what was there before the backup is there again, and nothing
+else. Somebody writes into Ceph throughout, and loses nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import ceph
 import pytest
+from ceph_disks import Storage, built
 from driver import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
@@ -18,10 +21,9 @@ IMAGE = "docker.io/library/busybox:1.37"
 MACHINES = ("m1", "m2", "m3")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster(lab: Lab) -> None:
-    first = lab.playbook("site.yml")
-    assert first.returncode == 0, first.output
+@pytest.fixture(scope="module")
+def storage(lab: Lab) -> Storage:
+    return built(lab)
 
 
 def backups(lab: Lab) -> list[str]:
@@ -47,12 +49,13 @@ def break_etcd(lab: Lab) -> None:
         lab.command("power", "on", machine)
 
 
-def test_a_backup_is_made_and_the_oldest_goes(lab: Lab) -> None:
-    told = lab.playbook("playbooks/etcd_backup.yml", options="--check")
+def test_a_backup_is_made_and_the_oldest_goes(storage: Storage) -> None:
+    lab = storage.lab
+    told = storage.play("etcd_backup", "--check")
     assert told.returncode == 0, told.output
     assert not (lab.state / "cluster" / "etcd-backups").exists()
     for _number in range(3):
-        made = lab.playbook("playbooks/etcd_backup.yml", variables={"trinode_etcd_backup_keep": 2})
+        made = storage.play("etcd_backup", trinode_etcd_backup_keep=2)
         assert made.returncode == 0, made.output
         assert made.total("changed") == 1
     kept = backups(lab)
@@ -63,30 +66,36 @@ def test_a_backup_is_made_and_the_oldest_goes(lab: Lab) -> None:
     assert b"/registry/" not in content
 
 
-def test_etcd_that_works_is_not_restored(lab: Lab) -> None:
-    refused = lab.playbook("playbooks/etcd_restore.yml", variables={"etcd_restore_confirm": lab.name, "etcd_restore_image": IMAGE})
+def test_etcd_that_works_is_not_restored(storage: Storage) -> None:
+    refused = storage.play("etcd_restore", etcd_restore_confirm=storage.lab.name, etcd_restore_image=IMAGE)
     assert refused.returncode != 0
     assert "everything since the backup would be lost" in " ".join(refused.output.split())
-    unconfirmed = lab.playbook("playbooks/etcd_restore.yml", variables={"etcd_restore_confirm": "another"})
+    unconfirmed = storage.play("etcd_restore", etcd_restore_confirm="another")
     assert "is not the cluster's name" in " ".join(unconfirmed.output.split())
 
 
-def test_a_broken_etcd_is_restored(lab: Lab) -> None:
+def test_a_broken_etcd_is_restored(storage: Storage) -> None:
+    lab = storage.lab
     lab.kubectl("create", "configmap", "before", "--from-literal=a=1")
-    made = lab.playbook("playbooks/etcd_backup.yml")
+    made = storage.play("etcd_backup")
     assert made.returncode == 0, made.output
     lab.kubectl("create", "configmap", "after", "--from-literal=a=1")
-    break_etcd(lab)
-    # What has to be removed is not removed unasked.
-    refused = lab.playbook("playbooks/etcd_restore.yml", variables={"etcd_restore_confirm": lab.name})
-    assert refused.returncode != 0
-    assert "which has to go" in " ".join(refused.output.split())
-    restored = lab.playbook("playbooks/etcd_restore.yml", variables={"etcd_restore_confirm": lab.name, "etcd_restore_image": IMAGE})
-    assert restored.returncode == 0, restored.output
+    # What is not confirmed while the machines have no power is no loss.
+    with ceph.writing(lab) as report:
+        break_etcd(lab)
+        # What has to be removed is not removed unasked.
+        refused = storage.play("etcd_restore", etcd_restore_confirm=lab.name)
+        assert refused.returncode != 0
+        assert "which has to go" in " ".join(refused.output.split())
+        restored = storage.play("etcd_restore", etcd_restore_confirm=lab.name, etcd_restore_image=IMAGE)
+        assert restored.returncode == 0, restored.output
+        storage.wait()
+    assert report["lost"] == []
+    assert report["writes"] > 20
     assert lab.kubectl("get", "configmap", "before", "-o", "jsonpath={.data.a}") == "1"
     with pytest.raises(subprocess.CalledProcessError):
         lab.kubectl("get", "configmap", "after")
     left = [name for name in os.listdir(lab.state / "cluster" / "etcd-backups") if not name.endswith(".backup")]
     assert left == []
-    again = lab.playbook("site.yml")
+    again = storage.play("site")
     assert again.returncode == 0, again.output

@@ -23,6 +23,7 @@ import ceph
 import pytest
 from ceph_disks import COMPONENTS, Storage, built, sound
 from driver import ROOT, Lab, PlaybookRun
+from watchers import API_SECONDS, Api, Voters
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import EtcdMember, parse_etcd_members
 
@@ -209,7 +210,7 @@ def test_a_machine_that_lives_leaves_first(storage: Storage) -> None:
     facts = json.loads(lab.command("inventory"))
     own = next(entry["uuid"] for entry in facts["machines"] if entry["name"] == "m3")
     kept = storage.devices()
-    with ceph.writing(lab) as report:
+    with ceph.writing(lab) as report, Voters(lab) as voters, Api(lab) as endpoint, Api(lab, machines=True) as api:
         first = replace(storage, **described(OTHER))
         assert first.returncode != 0
         output = " ".join(first.output.split())
@@ -221,6 +222,9 @@ def test_a_machine_that_lives_leaves_first(storage: Storage) -> None:
         assert second.returncode == 0, second.output
         whole(storage)
     sound(report)
+    assert voters.fewest == 2
+    assert api.unanswered == 0
+    assert endpoint.longest() < API_SECONDS
     assert storage.devices() == kept, "the OSDs are those of before"
     again = replace(storage, **described(own))
     assert (again.returncode, again.total("changed")) == (0, 0), again.output

@@ -1,4 +1,4 @@
-"""The whole cluster is switched off in the right order, and comes back."""
+"""The whole cluster is switched off in the right order while somebody writes, and comes back with everything that was written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import ceph
 import pytest
-from driver import Lab
+from ceph_disks import Storage, built
+from driver import Lab, PlaybookRun
 
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_etcd_status
 
@@ -18,13 +20,16 @@ pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 MACHINES = ("m1", "m2", "m3")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster(lab: Lab) -> None:
+@pytest.fixture(scope="module")
+def storage(lab: Lab) -> Storage:
     """From machines without power, so that their BMCs are known, too."""
     lab.down()
     lab.up("--powered-off")
-    first = lab.playbook("site.yml")
-    assert first.returncode == 0, first.output
+    return built(lab)
+
+
+def stop(storage: Storage, name: str, options: str = "") -> PlaybookRun:
+    return storage.play("stop", options, cluster_power_confirm=name)
 
 
 def power(lab: Lab) -> dict[str, str]:
@@ -71,43 +76,50 @@ def with_a_volume(lab: Lab) -> None:
     lab.kubectl("rollout", "status", "deployment/store", "--timeout=50s")
 
 
-def test_stop_needs_the_clusters_name(lab: Lab) -> None:
-    refused = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": "another"})
+def test_stop_needs_the_clusters_name(storage: Storage) -> None:
+    refused = stop(storage, "another")
     assert refused.returncode != 0
     assert "To confirm, give its name" in " ".join(refused.output.split())
-    assert set(power(lab).values()) == {"on"}
+    assert set(power(storage.lab).values()) == {"on"}
 
 
-def test_check_mode_changes_nothing(lab: Lab) -> None:
+def test_check_mode_changes_nothing(storage: Storage) -> None:
+    lab = storage.lab
     before = len(lab.changes())
-    told = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name}, options="--check")
+    told = stop(storage, lab.name, "--check")
     assert told.returncode == 0, told.output
     assert "node m1 takes no new pods" in told.output
     assert len(lab.changes()) == before
     assert not any(node["spec"].get("unschedulable") for node in nodes(lab))
 
 
-def test_stop_and_start(lab: Lab) -> None:
+def test_stop_and_start(storage: Storage) -> None:
+    lab = storage.lab
     lab.kubectl("create", "configmap", "kept", "--from-literal=a=1")
     with_a_volume(lab)
     lab.kubectl("cordon", "m3")
     leads = leader(lab)
-    stopped = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
-    assert stopped.returncode == 0, stopped.output
-    assert re.search(r"pod default/store-\S+, which has a volume, goes", stopped.output)
-    assert set(power(lab).values()) == {"off"}
-    requests = [event["machine"] for event in lab.changes() if event["event"] == "poweroff-request"]
-    assert sorted(requests) == list(MACHINES)
-    assert requests[-1] == leads
-    again = lab.playbook("playbooks/stop.yml", variables={"cluster_power_confirm": lab.name})
-    assert (again.returncode, again.total("changed")) == (0, 0), again.output
-    started = lab.playbook("playbooks/start.yml")
-    assert started.returncode == 0, started.output
+    # What is not confirmed while there is no Ceph is no loss.
+    with ceph.writing(lab) as report:
+        stopped = stop(storage, lab.name)
+        assert stopped.returncode == 0, stopped.output
+        assert re.search(r"pod default/store-\S+, which has a volume, goes", stopped.output)
+        assert set(power(lab).values()) == {"off"}
+        requests = [event["machine"] for event in lab.changes() if event["event"] == "poweroff-request"]
+        assert sorted(requests) == list(MACHINES)
+        assert requests[-1] == leads
+        again = stop(storage, lab.name)
+        assert (again.returncode, again.total("changed")) == (0, 0), again.output
+        started = storage.play("start")
+        assert started.returncode == 0, started.output
+        assert ceph.healthy(lab), "the play ends when all data can be written again"
+    assert report["lost"] == []
+    assert report["writes"] > 20
     assert set(power(lab).values()) == {"on"}, "by their BMCs"
     assert lab.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "1"
     # Somebody else's cordon is none of the stop's.
     assert [node["metadata"]["name"] for node in nodes(lab) if node["spec"].get("unschedulable")] == ["m3"]
     lab.kubectl("rollout", "status", "deployment/store", "--timeout=50s")
     lab.kubectl("uncordon", "m3")
-    repeated = lab.playbook("playbooks/start.yml")
+    repeated = storage.play("start")
     assert (repeated.returncode, repeated.total("changed")) == (0, 0), repeated.output

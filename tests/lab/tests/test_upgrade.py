@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import dataclass, field
 
 import pytest
 import yaml
 from driver import Lab, PlaybookRun, failed, slowness
 from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
-from watchers import API_SECONDS, Api, Voters
+from watchers import API_SECONDS, Api, Voters, Watcher
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
@@ -171,6 +172,42 @@ def test_a_machine_that_does_not_come_back_stops_the_roll(cluster: Lab, version:
     assert not [event for event in events[gone:] if event["event"] == "upgrade-request" and event["machine"] != "m2"]
     # Somebody switches it off and on again.
     cluster.command("power", "reboot", "m2")
+    assert_finishes(cluster, version)
+
+
+@dataclass
+class Cutter(Watcher):
+    """Takes the power of another machine as soon as the first one of a roll is back from its boot."""
+
+    first: str = field(default="", init=False)
+    machine: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = len(self.lab.timeline())
+
+    def look(self) -> None:
+        if self.machine:
+            return
+        back = outages(self.lab.timeline()[self._seen :])
+        if back:
+            self.first = back[0][0]
+            self.machine = next(machine for machine in reversed(MACHINES) if machine != self.first)
+            self.lab.command("power", "cut", self.machine)
+
+
+def test_a_quorum_at_risk_stops_the_roll(cluster: Lab, version: str) -> None:
+    """Another machine dies while the first one comes back: with two voters of three, no other is begun with."""
+    before = len(cluster.timeline())
+    with Cutter(cluster) as cutter:
+        run = upgrade(cluster, options="-e trinode_cluster_timeout=90")
+    stopped = f"{cutter.first}: upgrade_talos {version} has stopped here, and no other machine was begun with"
+    failed(run, stopped, f"{cutter.machine} ", "etcd", within=600 * slowness())
+    assert [event["machine"] for event in cluster.timeline()[before:] if event["event"] == "upgrade-request"] == [cutter.first]
+    # Nothing is begun as long as it is so.
+    refused = upgrade(cluster, options="-e trinode_cluster_timeout=30")
+    failed(refused, cutter.machine, within=300 * slowness())
+    assert [event["machine"] for event in cluster.timeline()[before:] if event["event"] == "upgrade-request"] == [cutter.first]
+    cluster.command("power", "on", cutter.machine)
     assert_finishes(cluster, version)
 
 
