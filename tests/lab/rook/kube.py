@@ -72,8 +72,11 @@ class Kube:
             raise
 
     def list(self, kind: str, *, selector: str = "", everywhere: bool = False) -> list[Object]:
-        """All objects of a kind; none where the kind is not known (yet)."""
-        path = self._path(kind, "", everywhere=everywhere) + (f"?labelSelector={selector}" if selector else "")
+        """All objects of a kind; none where the kind is not known (yet).
+
+        As the API server remembers them, like the informers of the real operator: to be sure that it knows the newest, it would ask etcd each time.
+        """
+        path = self._path(kind, "", everywhere=everywhere) + "?resourceVersion=0" + (f"&labelSelector={selector}" if selector else "")
         try:
             return list(self._call("GET", path)["items"])
         except KubeError as error:
