@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from driver import ROOT
+from oci_registry import Registry, serving
 from trinode_lab import tools
 
 BUILD = ROOT / "tests" / "lab" / "charts" / "build.py"
@@ -50,6 +51,21 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     yield directory, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with serving(packaged("grafana", "12.11.1", tmp_path), "grafana", "12.11.1", tmp_path) as found:
+        yield found
+
+
+def packaged(name: str, version: str, directory: Path) -> Path:
+    """An empty chart's archive."""
+    source = directory / name / "Chart.yaml"
+    source.parent.mkdir()
+    source.write_text(f"apiVersion: v2\nname: {name}\nversion: {version}\n")
+    subprocess.run([tools.HELM.program(), "package", source.parent, "--destination", directory], check=True)
+    return directory / f"{name}-{version}.tgz"
 
 
 def render(repository: Path, archive: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -97,16 +113,21 @@ def test_real_charts_of_a_repository_take_the_place_of_doubles(repository: Path,
     """It has three charts and no manifests; one is of another version than ours, and Cilium stays a double all the same."""
     directory, url = served
     for name, version in (("cilium", "1.20.0"), ("grafana", "12.11.1"), ("loki", "1.2.3")):
-        source = tmp_path / name / "Chart.yaml"
-        source.parent.mkdir()
-        source.write_text(f"apiVersion: v2\nname: {name}\nversion: {version}\n")
-        subprocess.run([tools.HELM.program(), "package", source.parent, "--destination", directory], check=True)
+        packaged(name, version, tmp_path).rename(directory / f"{name}-{version}.tgz")
     subprocess.run([tools.HELM.program(), "repo", "index", directory], check=True)
-    out = tmp_path / "out"
+    assert_only_grafana_is_real(repository, tmp_path / "out", url)
+
+
+def assert_only_grafana_is_real(repository: Path, out: Path, url: str) -> None:
     result = build(out, "--real", url)
     assert (result.returncode, result.stdout, result.stderr) == (0, "real chart: grafana 12.11.1\n", "")
     different = [path.name for path in repository.iterdir() if path.suffix == ".tgz" and path.read_bytes() != (out / path.name).read_bytes()]
     assert different == ["grafana-12.11.1.tgz"]
+
+
+def test_real_charts_come_out_of_an_oci_registry_too(repository: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(registry.authority))
+    assert_only_grafana_is_real(repository, tmp_path / "out", registry.url)
 
 
 def test_a_repository_without_our_charts_is_refused(served: tuple[Path, str], tmp_path: Path) -> None:
