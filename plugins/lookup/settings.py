@@ -29,7 +29,7 @@ RETURN = r"""
 _raw:
   description:
     - One dictionary with C(cluster), lists C(machines) and C(components) of such hosts, C(declared) (names that roles of this collection declare) and
-      C(source) (the inventory).
+      C(source) (the inventory). A component also has what its role's argument spec says of the variables that were set (C(spec)).
     - A host has C(name), C(origin) and C(variables); a variable has C(value), or C(error), or C(withheld), and C(origin) (C(file) and C(line)) unless it
       is a default.
   type: list
@@ -88,19 +88,30 @@ class LookupModule(LookupBase):
             {
                 "cluster": {**cluster, "name": "all", "origin": None},
                 "machines": [hosts.read(name, ("machine",), common) for name in groups.get("machines", ())],
-                "components": [{**hosts.read(name, (), common), **self._component(hosts, name)} for name in groups.get("components", ())],
+                "components": [self._component(hosts, name, common) for name in groups.get("components", ())],
                 "declared": sorted(set(self._declared(groups.get("components", ())))),
                 "forks": int(variables.get("ansible_forks") or 0),
                 "source": _shown((variables.get("ansible_inventory_sources") or ["inventory"])[0]),
             }
         ]
 
-    def _component(self, hosts: _Hosts, name: str) -> dict[str, Any]:
-        """Whether there is a role of a component's name, its version and namespace, and which components it needs and uses."""
+    def _component(self, hosts: _Hosts, name: str, common: Mapping[str, Any]) -> dict[str, Any]:
+        """A component's host, whether there is a role of its name, its version and namespace, which components it needs and uses, and its role's words
+        on what the user set.
+        """
+        host = hosts.read(name, (), common)
         role = os.path.join(_ROLES, str(name))
         defaults = self._load(os.path.join(role, "defaults", "main.yml"))
         found = {key: hosts.value(name, f"{name}_{key}", defaults.get(f"{name}_{key}", empty)) for key, empty in _OF_COMPONENTS}
-        return {"role": os.path.isdir(os.path.join(role, "tasks")), **found}
+        spec = self._spec(role, [variable for variable in {**common, **host["variables"]} if variable in defaults])
+        return {**host, "role": os.path.isdir(os.path.join(role, "tasks")), **found, "spec": spec}
+
+    def _spec(self, role: str, variables: Iterable[str]) -> dict[str, Any]:
+        """What a role's argument spec says of these variables; it takes long to read, so only where there is one."""
+        wanted = set(variables)
+        specs = self._load(os.path.join(role, "meta", "argument_specs.yml")) if wanted else {}
+        options = specs.get("argument_specs", {}).get("main", {}).get("options", {})
+        return {name: _kind(options[name]) for name in sorted(wanted & options.keys())}
 
     def _derived(self) -> dict[str, Any]:
         """Variables that follow from settings."""
@@ -171,6 +182,12 @@ class _Hosts:
         """Whether it has a prefix of ours or a component's, or one so like ours that it was probably meant."""
         prefix, separator, _rest = name.partition("_")
         return name.startswith(self._prefixes) or bool(separator and difflib.get_close_matches(prefix + separator, PREFIXES, n=1, cutoff=0.8))
+
+
+def _kind(option: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an option of an argument spec what a value is judged by."""
+    found = {key: option[key] for key in ("type", "elements", "choices", "required") if key in option}
+    return {**found, "options": {name: _kind(inner) for name, inner in option["options"].items()}} if option.get("options") else found
 
 
 def _place(raw: Mapping[str, Any], variable: str) -> dict[str, Any] | None:

@@ -55,6 +55,12 @@ options:
     description: Password of Ansible Vault for Secrets among the files.
     type: str
     default: ""
+  ready:
+    description:
+      - What M(trinode.platform.component_report) takes as C(versions) and C(routes), to report the component as ready as soon as it is delivered.
+        Empty leaves that to a task after its verification.
+    type: dict
+    default: {}
   run_directory:
     description: Directory that lives as long as the run, from the lookup P(trinode.platform.run_directory#lookup).
     type: path
@@ -134,6 +140,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "repository": {"type": "path", "default": ""},
     "servers": {"type": "list", "elements": "str", "default": []},
     "vault_password": {"type": "str", "default": "", "no_log": True},
+    "ready": {"type": "dict", "default": {}},
     "run_directory": {"type": "path", "default": ""},
 }
 
@@ -145,6 +152,8 @@ def run(task: Task) -> Outcome:
     result = _result(task, definition, found)
     for warning in result.warnings:
         task.warn(warning)
+    if params["ready"]:
+        RunLog(params["run_directory"]).record(definition.name, "ready", "", params["ready"])
     return Outcome(
         changed=result.changed,
         message=result.message,

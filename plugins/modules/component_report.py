@@ -86,7 +86,7 @@ msg:
 
 from typing import Any
 
-from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import FINAL, RunLog, latest
+from ansible_collections.trinode.platform.plugins.module_utils.component.run_log import RunLog, latest
 from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
@@ -116,7 +116,8 @@ def run(task: Task) -> Outcome:
     if state == "failed":
         reason = next(iter(params["reason"].splitlines()), "no reason was given")
         told = latest(log.read()).get(component)
-        if told is None or told.state not in FINAL:
+        # What told of it itself knows the reason better; one that stood already is ready before it is verified.
+        if told is None or told.state not in ("failed", "blocked"):
             log.record(component, "failed", reason)
         raise PlatformError(f"{component} failed: {reason}")
     log.record(component, state, "", {"versions": params["versions"], "routes": params["routes"]})

@@ -12,7 +12,8 @@ description:
   - Judges an inventory before anything is touched, and fails with everything that is wrong, a line each with file, line, host, variable, and what would
     be right.
   - With O(phase=static) it judges the settings themselves (types, names, networks, addresses, disks, versions) and the controller (talosctl, helm, the
-    password of the secrets file). With O(phase=machines) it judges what was found at the machines' addresses.
+    password of the secrets file), with O(phase=components) only those of components. With O(phase=machines) it judges what was found at the machines'
+    addresses.
   - It changes nothing.
 author:
   - trinode.platform contributors (@trinode)
@@ -24,7 +25,7 @@ options:
   phase:
     description: What is judged.
     type: str
-    choices: [static, machines]
+    choices: [static, components, machines]
     default: static
   machines_observed:
     description: By inventory name, what M(trinode.platform.talos_machine_info) returned as C(machine). For O(phase=machines).
@@ -95,7 +96,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.disks.judge import Judgement
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check, check_of_components
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.kernel_names import name_them
@@ -106,7 +107,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.task import Outco
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "settings": {"type": "dict", "required": True},
-    "phase": {"type": "str", "choices": ["static", "machines"], "default": "static"},
+    "phase": {"type": "str", "choices": ["static", "components", "machines"], "default": "static"},
     "machines_observed": {"type": "dict", "default": {}},
     "absent": {"type": "str", "choices": ["refuse", "later"], "default": "refuse"},
     "vault_password": {"type": "str", "default": "", "no_log": True},
@@ -124,6 +125,9 @@ def run(task: Task) -> Outcome:
             f"Checked {_count(inventory.machines, 'machine')} and {_count(inventory.components, 'component')}: settings, names, networks, addresses, "
             f"disks, versions, talosctl, helm, secrets file."
         )
+    elif task.params["phase"] == "components":
+        findings = check_of_components(inventory)
+        done = f"Checked {_count(inventory.components, 'component')}."
     else:
         observed = task.params["machines_observed"]
         cluster, _findings = cluster_values(inventory)

@@ -94,6 +94,7 @@ def trial(tmp_path: Path) -> Trial:
 def test_all_findings_at_once_with_file_line_host_and_variable(trial: Trial, arguments: tuple[str, ...]) -> None:
     trial.write("group_vars/all.yml", BROKEN)
     trial.write("host_vars/m2.yml", "---\n\nmachine_role: worker\nmachine_hostname: Node_2\n")
+    trial.write("host_vars/cilium.yml", "cilium_timeout: soon\n")
     trial.program("talosctl", 'printf "Client:\\n\\tTag:         v1.12.0\\n"')
     code, output = trial.run(*arguments)
     assert code != 0
@@ -104,6 +105,7 @@ def test_all_findings_at_once_with_file_line_host_and_variable(trial: Trial, arg
         trial.finding(all_yml, ":6: all: trinode_kubernetes_version: Talos 1.13 does not go with Kubernetes 1.37.0. It needs Kubernetes 1.31 to 1.36."),
         trial.finding(all_yml, ":7: all: trinode_kubeconfig: its value cannot be worked out: 'somewhere' is undefined. "),
         trial.finding(all_yml, ":8: all: trinode_vip: the virtual address 127.0.0.12 is the address of m2. "),
+        trial.finding("host_vars/cilium.yml", ":1: cilium: cilium_timeout: argument 'cilium_timeout' is of type str and we were unable to convert to int"),
         trial.finding("host_vars/m2.yml", ":4: m2: machine_hostname: 'Node_2' is not a name by RFC 1123. "),
         trial.finding("", ": all: machine_role: 2 control planes cannot outvote one another (m1, m3). "),
         trial.finding("", ": all: trinode_talosctl: talosctl 1.12.0 is older than Talos 1.13.8. "),
@@ -112,6 +114,17 @@ def test_all_findings_at_once_with_file_line_host_and_variable(trial: Trial, arg
     assert not missing, output
     assert f"{len(expected)} findings; nothing was touched." in output
     assert "Look at the machine" not in output, "no machine is asked before the settings are right"
+
+
+def test_the_platform_alone_refuses_what_its_components_do_not_take(trial: Trial) -> None:
+    trial.write("group_vars/all.yml", GOOD)
+    trial.write("group_vars/components.yml", "cilium_timeout: soon\ngateway_api_needs: {}\n")
+    code, output = trial.run("--limit", "cilium", playbook="playbooks/platform.yml")
+    assert code != 0
+    assert "2 findings; nothing was touched." in output
+    assert trial.finding("group_vars/components.yml", ":1: cilium: cilium_timeout: argument") in output
+    assert trial.finding("group_vars/components.yml", ":2: gateway_api: gateway_api_needs: ") in output
+    assert "Prepare keys and files" not in output
 
 
 def test_machines_that_do_not_answer_are_told_together(trial: Trial) -> None:

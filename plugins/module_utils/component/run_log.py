@@ -19,7 +19,7 @@ from typing import Any
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 
 FINAL = frozenset({"ready", "removed", "failed", "blocked"})
-"""States after which nothing more comes from a component in this run."""
+"""States after which nothing more comes from a component in this run, but that one which stood already fails its verification."""
 
 _FILE = "components.jsonl"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.argo_cd import check_argo_cd
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.arguments import check_arguments
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.components import check_components, check_storage
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.gitops import check_gitops
@@ -30,9 +31,14 @@ def check(inventory: Inventory) -> list[Finding]:
             *check_machines(inventory.source, cluster, machines),
             *check_networks(cluster, machines),
             *check_versions(inventory, cluster),
-            *check_components(inventory),
+            *check_of_components(inventory),
             *check_storage(inventory, cluster, machines),
             *check_gitops(inventory, cluster),
             *check_argo_cd(inventory),
         ]
     )
+
+
+def check_of_components(inventory: Inventory) -> list[Finding]:
+    """What is wrong with the components, whatever the machines are."""
+    return arrange([*check_components(inventory), *check_arguments(inventory)])

@@ -44,12 +44,14 @@ class Component(Host):
     """A component.
 
     ``role`` says whether there is a role of its name; ``needs`` must be there, ``uses`` is waited for when it is; ``version`` is the user's or the pinned one.
+    ``spec`` is what the role's argument spec says of the variables that the user set.
     """
 
     role: bool = True
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     version: str = ""
+    spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def _host(value: Mapping[str, Any]) -> Host:
 def _component(value: Mapping[str, Any]) -> Component:
     host = _host(value)
     needs, uses = (tuple(value.get(key) or ()) for key in ("needs", "uses"))
-    return Component(host.name, host.variables, host.origin, role=value.get("role", True), needs=needs, uses=uses, version=str(value.get("version") or ""))
+    version, spec = str(value.get("version") or ""), value.get("spec") or {}
+    return Component(host.name, host.variables, host.origin, role=value.get("role", True), needs=needs, uses=uses, version=version, spec=spec)
 
 
 def _entry(value: Mapping[str, Any]) -> Entry:
