@@ -12,7 +12,7 @@ description:
   - Judges an inventory before anything is touched, and fails with everything that is wrong, a line each with file, line, host, variable, and what would
     be right.
   - With O(phase=static) it judges the settings themselves (types, names, networks, addresses, disks, versions) and the controller (talosctl, helm, the
-    password of the secrets file), with O(phase=components) only those of components. With O(phase=machines) it judges what was found at the machines'
+    password of the secrets file), with O(phase=components) only the values of those of components. With O(phase=machines) it judges what was found at the machines'
     addresses.
   - It changes nothing.
 author:
@@ -96,7 +96,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.deadline import D
 from ansible_collections.trinode.platform.plugins.module_utils.disks.judge import Judgement
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.preflight import inventory as inventories
-from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check, check_of_components
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.arguments import check_arguments
+from ansible_collections.trinode.platform.plugins.module_utils.preflight.check import check
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.controller import check_controller, credentials_pending
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.finding import Finding, arrange, headline, lines
 from ansible_collections.trinode.platform.plugins.module_utils.preflight.kernel_names import name_them
@@ -126,8 +127,8 @@ def run(task: Task) -> Outcome:
             f"disks, versions, talosctl, helm, secrets file."
         )
     elif task.params["phase"] == "components":
-        findings = check_of_components(inventory)
-        done = f"Checked {_count(inventory.components, 'component')}."
+        findings = arrange(check_arguments(inventory))
+        done = f"Checked the settings of {_count(inventory.components, 'component')}."
     else:
         observed = task.params["machines_observed"]
         cluster, _findings = cluster_values(inventory)

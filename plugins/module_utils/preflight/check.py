@@ -31,14 +31,10 @@ def check(inventory: Inventory) -> list[Finding]:
             *check_machines(inventory.source, cluster, machines),
             *check_networks(cluster, machines),
             *check_versions(inventory, cluster),
-            *check_of_components(inventory),
+            *check_components(inventory),
+            *check_arguments(inventory),
             *check_storage(inventory, cluster, machines),
             *check_gitops(inventory, cluster),
             *check_argo_cd(inventory),
         ]
     )
-
-
-def check_of_components(inventory: Inventory) -> list[Finding]:
-    """What is wrong with the components, whatever the machines are."""
-    return arrange([*check_components(inventory), *check_arguments(inventory)])
