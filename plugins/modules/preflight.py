@@ -12,8 +12,8 @@ description:
   - Judges an inventory before anything is touched, and fails with everything that is wrong, a line each with file, line, host, variable, and what would
     be right.
   - With O(phase=static) it judges the settings themselves (types, names, networks, addresses, disks, versions) and the controller (talosctl, helm, the
-    password of the secrets file), with O(phase=components) only the values of those of components. With O(phase=machines) it judges what was found at the machines'
-    addresses.
+    password of the secrets file). With O(phase=components) it judges only whether components take the values of their settings. With O(phase=machines) it
+    judges what was found at the machines' addresses.
   - It changes nothing.
 author:
   - trinode.platform contributors (@trinode)
