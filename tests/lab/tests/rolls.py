@@ -12,6 +12,8 @@ from typing import Any
 from driver import Lab
 
 MACHINES = ("m1", "m2", "m3")
+GOES = frozenset({"reboot", "power-off", "power-cut", "crash"})
+"""Events at which a machine goes away, in whichever way."""
 Outage = tuple[str, float, float]
 """A machine that was away, from when to when."""
 
@@ -42,7 +44,7 @@ def outages(events: list[dict[str, Any]]) -> list[Outage]:
     """When each machine was away: from the end of one boot to the beginning of the next."""
     ended, found = dict[str, float](), list[Outage]()
     for event in events:
-        if event["event"] in ("reboot", "power-off", "power-cut", "crash"):
+        if event["event"] in GOES:
             ended[event["machine"]] = event["time"]
         elif event["event"] == "boot" and event["machine"] in ended:
             found.append((event["machine"], ended.pop(event["machine"]), event["time"]))

@@ -9,7 +9,7 @@ import ceph
 import pytest
 from ceph_disks import Storage, built, sound
 from driver import Lab, PlaybookRun, failed, slowness
-from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
+from rolls import GOES, MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
 from watchers import API_SECONDS, Api, Voters, Watcher
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
@@ -30,7 +30,7 @@ def upgrade(storage: Storage, version: str, **variables: int) -> PlaybookRun:
 
 @dataclass
 class Puller(Watcher):
-    """Pulls a disk of the first machine that reboots, while it is away."""
+    """Pulls a disk of the first machine that goes, while it is away."""
 
     disk: str = "OSD2"
     machine: str = field(default="", init=False)
@@ -40,7 +40,7 @@ class Puller(Watcher):
 
     def look(self) -> None:
         if not self.machine:
-            self.machine = next((event["machine"] for event in self.lab.timeline()[self._seen :] if event["event"] == "reboot"), "")
+            self.machine = next((event["machine"] for event in self.lab.timeline()[self._seen :] if event["event"] in GOES), "")
             if self.machine:
                 self.lab.command("disk", "remove", self.machine, self.disk)
 
