@@ -113,6 +113,7 @@ def _reasons() -> Iterator[str]:
     yield "- Nothing is read object by object before it is sent: one list for many objects of a kind in a namespace, and none where the namespace is new."
     yield "- Re-apply: the ApplySet's parent records how each object was left. Its metadata tells whether it still is: then it is neither sent nor parsed."
     yield "  plugins/module_utils/kube/record.py says why no drift is missed, tests/contract/test_kube_apply_set.py tries every kind of drift."
+    yield "  A server that is asked for a custom resource for the first time begins to cache its kind and refuses for a second; it is asked again much sooner."
     yield "- Requests go over all API servers that are told and healthy, on up to 32 connections that stay open."
 
 
