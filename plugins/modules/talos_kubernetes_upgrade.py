@@ -44,7 +44,9 @@ options:
 attributes:
   check_mode:
     support: full
-    details: The same refusals, and RV(output) is what C(talosctl upgrade-k8s --dry-run) says.
+    details:
+      - The same refusals, and RV(upgraded) is what would get the version. C(talosctl upgrade-k8s --dry-run) is not asked, since it fetches images and applies
+        the machine configs as they are (Talos 1.13).
   diff_mode:
     support: full
   idempotent:
@@ -71,7 +73,7 @@ upgraded:
   returned: success
   sample: ["kube-apiserver of m1 (v1.36.3)", "kubelet of m1 (v1.36.3)"]
 output:
-  description: What C(talosctl) said.
+  description: What C(talosctl) said. Empty in check mode.
   type: list
   elements: str
   returned: success

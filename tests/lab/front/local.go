@@ -102,6 +102,8 @@ func (l *Local) machine(ctx context.Context) (context.Context, *grpc.ClientConn,
 
 	delete(sent, organizationsKey)
 	delete(sent, ":authority")
+	// The front has judged that it is for this machine, whose apid would otherwise pass a call that names it on to itself, and so back to here.
+	delete(sent, "node")
 
 	connection, err := l.connections.Get(organizations)
 	if err != nil {

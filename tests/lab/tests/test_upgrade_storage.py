@@ -89,9 +89,11 @@ def kubelets(storage: Storage) -> dict[str, str]:
 def test_kubernetes_is_upgraded_while_somebody_writes(storage: Storage) -> None:
     lab, wanted = storage.lab, {"trinode_talos_version": AFTER, "trinode_kubernetes_version": KUBERNETES}
     before, old = len(lab.timeline()), kubelets(storage)
-    predicted = storage.play("upgrade_kubernetes", "--check", **wanted)
+    predicted = storage.play("upgrade_kubernetes", "--check --diff", **wanted)
     assert predicted.returncode == 0, predicted.output
+    assert "kube-apiserver of m1: v1.36.4" in predicted.output
     assert kubelets(storage) == old, "--check changed something"
+    assert not [event for event in lab.timeline()[before:] if event.get("changes") or event["event"] == "image-pull"], "--check changed something"
     with ceph.writing(lab) as report, Voters(lab) as voters, Api(lab) as endpoint, Api(lab, machines=True) as api:
         run = storage.play("upgrade_kubernetes", **wanted)
     assert run.returncode == 0, run.output
