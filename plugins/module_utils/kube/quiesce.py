@@ -186,7 +186,8 @@ def _database(item: Json) -> Database:
 
 
 def _ceph(client: Client, deadline: Deadline) -> Ceph | None:
-    found = ceph_observe.find(client, deadline)
+    # After a start the API server answers before it has all it needs.
+    found = retried(lambda: ceph_observe.find(client, deadline), deadline, "CephCluster")
     if found is None:
         return None
     metadata = found["metadata"]

@@ -152,3 +152,18 @@ def test_ceph_is_waited_for_after_a_start(api: Api) -> None:
     api.silent = 5
     settle(api, "resumed")
     assert api.flags == {"sortbitwise"}
+
+
+def test_an_api_server_that_has_just_started_is_asked_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(api, "quiesced")
+    find, early = quiesce.ceph_observe.find, [ApiError("storage is (re)initializing", code=429)] * 3
+
+    def starting(client: Any, deadline: Deadline) -> Any:
+        if early:
+            raise early.pop()
+        return find(client, deadline)
+
+    monkeypatch.setattr(quiesce.ceph_observe, "find", starting)
+    settle(api, "resumed")
+    assert api.flags == {"sortbitwise"}
+    assert not early
