@@ -169,7 +169,8 @@ def _await_no_volumes(client: Client, deadline: Deadline) -> None:
         if len(pods) + len(attached) != said:
             said = len(pods) + len(attached)
             progress(f"waits for {len(pods)} pods with volumes and {len(attached)} attached volumes of Ceph")
-        if deadline.expired:
+        # With no time for another look: that one would say only that it was not answered.
+        if deadline.remaining <= _LOOK_SECONDS:
             names = ", ".join([label(pod) for pod in pods][:_SHOWN]) or f"volumes on {', '.join(sorted(set(attached)))}"
             raise DeadlineExceeded(
                 f"these still have volumes: {names}",
