@@ -13,7 +13,7 @@ import pytest
 import yaml
 from driver import Lab, PlaybookRun, failed, slowness
 from rolls import MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
-from watchers import API_SECONDS, Api, Voters, Watcher
+from watchers import API_SECONDS, Api, TimelineWatcher, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
@@ -176,19 +176,16 @@ def test_a_machine_that_does_not_come_back_stops_the_roll(cluster: Lab, version:
 
 
 @dataclass
-class Cutter(Watcher):
+class Cutter(TimelineWatcher):
     """Takes the power of another machine as soon as the first one of a roll is back from its boot."""
 
     first: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 
-    def __post_init__(self) -> None:
-        self._seen = len(self.lab.timeline())
-
     def look(self) -> None:
         if self.machine:
             return
-        back = outages(self.lab.timeline()[self._seen :])
+        back = outages(self.events())
         if back:
             self.first = back[0][0]
             self.machine = next(machine for machine in reversed(MACHINES) if machine != self.first)

@@ -10,7 +10,7 @@ import pytest
 from ceph_disks import Storage, built, sound
 from driver import Lab, PlaybookRun, failed, slowness
 from rolls import GOES, MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
-from watchers import API_SECONDS, Api, Voters, Watcher
+from watchers import API_SECONDS, Api, TimelineWatcher, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
@@ -29,18 +29,15 @@ def upgrade(storage: Storage, version: str, **variables: int) -> PlaybookRun:
 
 
 @dataclass
-class Puller(Watcher):
+class Puller(TimelineWatcher):
     """Pulls a disk of the first machine that goes, while it is away."""
 
     disk: str = "OSD2"
     machine: str = field(default="", init=False)
 
-    def __post_init__(self) -> None:
-        self._seen = len(self.lab.timeline())
-
     def look(self) -> None:
         if not self.machine:
-            self.machine = next((event["machine"] for event in self.lab.timeline()[self._seen :] if event["event"] in GOES), "")
+            self.machine = next((event["machine"] for event in self.events() if event["event"] in GOES), "")
             if self.machine:
                 self.lab.command("disk", "remove", self.machine, self.disk)
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import urllib3
 import yaml
@@ -51,6 +51,17 @@ class Watcher(ABC):
 
     @abstractmethod
     def look(self) -> None: ...
+
+
+@dataclass
+class TimelineWatcher(Watcher):
+    """Looks at what happens to the machines from its beginning on."""
+
+    def __post_init__(self) -> None:
+        self._seen = len(self.lab.timeline())
+
+    def events(self) -> list[dict[str, Any]]:
+        return self.lab.timeline()[self._seen :]
 
 
 @dataclass
@@ -119,8 +130,11 @@ class Api(Watcher):
 
     def gaps(self) -> list[float]:
         """The times without an answer that were too long, in seconds."""
-        return [later - earlier for earlier, later in itertools.pairwise(self.answers) if later - earlier >= API_SECONDS]
+        return [seconds for seconds in self._between() if seconds >= API_SECONDS]
 
     def longest(self) -> float:
         """The longest time without an answer, in seconds."""
-        return max((later - earlier for earlier, later in itertools.pairwise(self.answers)), default=0.0)
+        return max(self._between(), default=0.0)
+
+    def _between(self) -> list[float]:
+        return [later - earlier for earlier, later in itertools.pairwise(self.answers)]
