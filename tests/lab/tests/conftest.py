@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ceph_disks import Storage, built
 from driver import Lab
 
 
@@ -29,3 +30,9 @@ def lab(lab_state: Path) -> Iterator[Lab]:
         yield lab
     finally:
         lab.down()
+
+
+@pytest.fixture(scope="module")
+def storage(lab: Lab) -> Storage:
+    """A cluster on the lab's machines whose Ceph is whole."""
+    return built(lab)

@@ -9,16 +9,10 @@ from pathlib import Path
 
 import ceph
 import pytest
-from ceph_disks import Storage, built, sound
-from driver import Lab
+from ceph_disks import Storage, sound
 from sparse import fingerprint, zero
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
-
-
-@pytest.fixture(scope="module")
-def storage(lab: Lab) -> Storage:
-    return built(lab)
 
 
 def test_the_gate_of_a_finished_cluster_is_open(storage: Storage) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ceph
 import pytest
-from ceph_disks import Storage, built
+from ceph_disks import Storage
 from driver import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
@@ -19,11 +19,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 # The lab's registry has its busybox under every name.
 IMAGE = "docker.io/library/busybox:1.37"
 MACHINES = ("m1", "m2", "m3")
-
-
-@pytest.fixture(scope="module")
-def storage(lab: Lab) -> Storage:
-    return built(lab)
 
 
 def backups(lab: Lab) -> list[str]:

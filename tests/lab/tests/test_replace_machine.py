@@ -21,7 +21,7 @@ from typing import Any
 
 import ceph
 import pytest
-from ceph_disks import COMPONENTS, Storage, built, sound
+from ceph_disks import COMPONENTS, Storage, sound
 from driver import ROOT, Lab, PlaybookRun
 from watchers import API_SECONDS, Api, Voters
 
@@ -33,11 +33,6 @@ OTHER = "11111111-2222-4333-8444-555555555555"
 CONFIRMED = {"machine_replace_confirm": "m3"}
 # The toolbox and the virtual address may have been on the machine that died.
 NOTICED_SECONDS = 420
-
-
-@pytest.fixture(scope="module")
-def storage(lab: Lab) -> Storage:
-    return built(lab)
 
 
 def replace(storage: Storage, options: str = "", **variables: Any) -> PlaybookRun:

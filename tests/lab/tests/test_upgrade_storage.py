@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import ceph
 import pytest
-from ceph_disks import Storage, built, sound
-from driver import Lab, PlaybookRun, failed, slowness
+from ceph_disks import Storage, sound
+from driver import PlaybookRun, failed, slowness
 from rolls import GOES, MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
 from watchers import API_SECONDS, Api, TimelineWatcher, Voters
 
@@ -17,11 +17,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 NEXT, AFTER = "v1.13.9", "v1.13.10"
 KUBERNETES = "v1.36.4"
 """The lab has it: the same programs, which say so."""
-
-
-@pytest.fixture(scope="module")
-def storage(lab: Lab) -> Storage:
-    return built(lab)
 
 
 def upgrade(storage: Storage, version: str, **variables: int) -> PlaybookRun:
