@@ -27,7 +27,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def client(kubeconfig: Path) -> Iterator[kube_client.Client]:
-    connected = kube_client.connect(str(kubeconfig), deadline=Deadline(60))
+    # For the whole test, on a busy computer too.
+    connected = kube_client.connect(str(kubeconfig), deadline=Deadline(180))
     yield connected
     connected.close()
 
