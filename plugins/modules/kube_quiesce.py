@@ -49,6 +49,12 @@ steps:
   elements: str
   returned: success
   sample: [node m1 takes no new pods, "pod grafana/grafana-0, which has a volume, goes"]
+cordoned:
+  description: Nodes that somebody else had cordoned before; V(resumed) leaves them so.
+  type: list
+  elements: str
+  returned: success
+  sample: [m3]
 """
 
 from typing import Any
@@ -71,10 +77,12 @@ def run(task: Task) -> Outcome:
     deadline = Deadline(params["timeout"])
     client = connect(params["kubeconfig"], params["context"], deadline)
     try:
-        steps = [step.text for step in settle(client, params["state"], check_mode=task.check_mode, deadline=deadline)]
+        steps, cordoned = settle(client, params["state"], check_mode=task.check_mode, deadline=deadline)
     finally:
         client.close()
-    return Outcome(changed=bool(steps), diff={"before": "", "after": "".join(f"{line}\n" for line in steps)} if steps else None, values={"steps": steps})
+    texts = [step.text for step in steps]
+    diff = {"before": "", "after": "".join(f"{line}\n" for line in texts)} if texts else None
+    return Outcome(changed=bool(texts), diff=diff, values={"steps": texts, "cordoned": list(cordoned)})
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.quiesce_plan
     Node,
     Observed,
     Step,
+    cordoned_by_others,
     quiesce,
     resume,
     with_volumes,
@@ -55,12 +56,15 @@ def look(client: Client, deadline: Deadline) -> Observed:
     )
 
 
-def settle(client: Client, state: str, *, check_mode: bool, deadline: Deadline) -> list[Step]:
-    """Do what it takes; the steps that were (in check mode, would be) taken. Each is repeated safely after a run that was killed."""
+def settle(client: Client, state: str, *, check_mode: bool, deadline: Deadline) -> tuple[list[Step], tuple[str, ...]]:
+    """Do what it takes. Each step is repeated safely after a run that was killed.
+
+    Returns the steps that were (in check mode, would be) taken, and the nodes that somebody else had cordoned before.
+    """
     observed = look(client, deadline)
     steps = quiesce(observed) if state == "quiesced" else resume(observed)
     if check_mode:
-        return steps
+        return steps, cordoned_by_others(observed)
     for step in steps:
         if step.action != "delete":
             progress(step.text)
@@ -71,7 +75,7 @@ def settle(client: Client, state: str, *, check_mode: bool, deadline: Deadline) 
             _await_asleep(client, step.what, deadline)
     if state == "quiesced":
         _await_no_volumes(client, deadline)
-    return steps
+    return steps, cordoned_by_others(observed)
 
 
 def _cordon(client: Client, step: Step, deadline: Deadline) -> None:

@@ -101,6 +101,11 @@ def resume(observed: Observed) -> list[Step]:
     return steps
 
 
+def cordoned_by_others(observed: Observed) -> tuple[str, ...]:
+    """Nodes that the start will not uncordon. A machine that is switched off loses its pods, and none come back to a cordoned node, Ceph's neither."""
+    return tuple(node.name for node in observed.nodes if node.cordoned and node.mark != REASON)
+
+
 def with_volumes(pods: Iterable[Json]) -> list[Json]:
     """Pods that run and have a volume of a claim, those of DaemonSets and static ones left out, which would be back at once."""
     return [pod for pod in pods if _has_volume(pod) and not _stays(pod)]

@@ -93,11 +93,21 @@ def test_check_mode_changes_nothing(storage: Storage) -> None:
     assert not any(node["spec"].get("unschedulable") for node in nodes(lab))
 
 
+def test_somebody_elses_cordon_is_refused(storage: Storage) -> None:
+    lab = storage.lab
+    lab.kubectl("cordon", "m3")
+    before = len(lab.changes())
+    refused = stop(storage, lab.name)
+    assert refused.returncode != 0
+    assert "m3: somebody has cordoned this node" in " ".join(refused.output.split())
+    assert len(lab.changes()) == before
+    lab.kubectl("uncordon", "m3")
+
+
 def test_stop_and_start(storage: Storage) -> None:
     lab = storage.lab
     lab.kubectl("create", "configmap", "kept", "--from-literal=a=1")
     with_a_volume(lab)
-    lab.kubectl("cordon", "m3")
     leads = leader(lab)
     # What is not confirmed while there is no Ceph is no loss.
     with ceph.writing(lab) as report:
@@ -117,9 +127,7 @@ def test_stop_and_start(storage: Storage) -> None:
     assert report["writes"] > 20
     assert set(power(lab).values()) == {"on"}, "by their BMCs"
     assert lab.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "1"
-    # Somebody else's cordon is none of the stop's.
-    assert [node["metadata"]["name"] for node in nodes(lab) if node["spec"].get("unschedulable")] == ["m3"]
+    assert [node["metadata"]["name"] for node in nodes(lab) if node["spec"].get("unschedulable")] == []
     lab.kubectl("rollout", "status", "deployment/store", "--timeout=50s")
-    lab.kubectl("uncordon", "m3")
     repeated = storage.play("start")
     assert (repeated.returncode, repeated.total("changed")) == (0, 0), repeated.output

@@ -107,7 +107,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def settle(api: Api, state: str, *, check_mode: bool = False, seconds: float = 20) -> list[str]:
-    return [step.text for step in quiesce.settle(api, state, check_mode=check_mode, deadline=Deadline(seconds))]  # type: ignore[arg-type]
+    steps, cordoned = quiesce.settle(api, state, check_mode=check_mode, deadline=Deadline(seconds))  # type: ignore[arg-type]
+    assert cordoned == ("m2",)
+    return [step.text for step in steps]
 
 
 def test_to_rest_and_back(api: Api) -> None:

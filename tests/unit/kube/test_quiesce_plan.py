@@ -16,6 +16,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.quiesce_plan
     Database,
     Node,
     Observed,
+    cordoned_by_others,
     quiesce,
     resume,
     with_volumes,
@@ -60,6 +61,11 @@ def test_only_what_the_stop_has_done_is_taken_back() -> None:
         ("unset", "rook-ceph/rook-ceph", ("norebalance", "nobackfill", "norecover")),
         ("wake", "app/db", ()),
     ]
+
+
+def test_nodes_that_the_start_will_leave_cordoned() -> None:
+    assert cordoned_by_others(AT_REST) == ("m2", "m3")
+    assert cordoned_by_others(RUNNING) == ("m2",)
 
 
 def test_without_ceph_and_databases() -> None:
