@@ -44,8 +44,11 @@ class Talosctl:
         talosconfig = self.talosconfig if os.path.exists(self.talosconfig) else os.devnull
         return [*argv, "--endpoints", self.address, "--talosconfig", talosconfig]
 
-    def run(self, *arguments: str, action: str, deadline: Deadline, seconds: float = CALL_SECONDS) -> command.CommandResult:
-        """Call talosctl once; ``action`` says in words what for. Raises what explain_failure makes of the failure; Unreachable after ``seconds``."""
+    def run(self, *arguments: str, action: str, deadline: Deadline, seconds: float = CALL_SECONDS, printed: bool = False) -> command.CommandResult:
+        """Call talosctl once; ``action`` says in words what for. Raises what explain_failure makes of the failure; Unreachable after ``seconds``.
+
+        ``printed``: what the call printed is no secret, and tells why it failed.
+        """
         limit = deadline.at_most(seconds)
         deadline.check(f"could not {action}", where=self.address)
         try:
@@ -55,7 +58,7 @@ class Talosctl:
                 raise Unreachable(f"no answer within {limit.seconds:.0f} s to the attempt to {action}", where=self.address) from error
             raise
         if result.returncode != 0:
-            raise explain_failure(result.stderr, address=self.address, action=action)
+            raise explain_failure(f"{result.stdout}\n{result.stderr}" if printed else result.stderr, address=self.address, action=action)
         return result
 
     def get(self, kind: str, identity: str = "", *, deadline: Deadline, seconds: float = CALL_SECONDS) -> list[Resource]:

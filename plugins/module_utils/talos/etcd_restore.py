@@ -183,7 +183,11 @@ def _clear(endpoints: Sequence[Machine], todo: Plan, image: str, deadline: Deadl
         progress(f"{machine.address}: removes etcd's data")
         words = ["rm", "-rf", "/host/var/lib/etcd/member"]
         arguments = ["debug", image, *(f"--args={word}" for word in words)]
-        machine.client().run(*arguments, action="remove etcd's data", deadline=deadline, seconds=_ACCEPT_SECONDS)
+        try:
+            machine.client().run(*arguments, action="remove etcd's data", deadline=deadline, seconds=_ACCEPT_SECONDS, printed=True)
+        except CommandError as error:
+            hint = "The image needs rm and has to run as root, as busybox does. The data that is still there is what it was; run this again."
+            raise CommandError(error.what, where=error.where, hint=hint) from error
 
     def restart(machine: Machine) -> None:
         progress(f"{machine.address}: {'reboots' if machine.address in todo.clear else 'EPHEMERAL is wiped'}")

@@ -31,6 +31,7 @@ _SIZE = 8192
 _STALL = 2.0
 _LOOK = 1.0
 _TIMEOUT = "60"
+_MON_TIMEOUT = "10"
 _SHORT = {"peered", "down", "incomplete"}  # states of groups that wait for copies; one that is only peering has them
 
 
@@ -87,7 +88,7 @@ class Writer:
     def look(self) -> None:
         """What the monitors say about placement groups."""
         try:
-            number, answer, _ = self.cluster.mon_command(json.dumps({"prefix": "status", "format": "json"}), b"", timeout=10)
+            number, answer, _ = self.cluster.mon_command(json.dumps({"prefix": "status", "format": "json"}), b"")
         except rados.Error:
             number = 1
         if number:  # nobody is there to say anything, as when all machines are switched off
@@ -121,7 +122,7 @@ def main() -> None:
     ended: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: ended.append(received))
-    cluster = rados.Rados(conffile=str(options.conf), rados_id="admin", conf={"rados_osd_op_timeout": _TIMEOUT})
+    cluster = rados.Rados(conffile=str(options.conf), rados_id="admin", conf={"rados_osd_op_timeout": _TIMEOUT, "rados_mon_op_timeout": _MON_TIMEOUT})
     cluster.connect(timeout=60)
     writer = Writer(cluster, options.pool)
     began = looked = time.monotonic()

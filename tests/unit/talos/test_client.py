@@ -67,6 +67,14 @@ def test_a_failure_is_explained(tmp_path: Path) -> None:
         client.run("version", action="read the version", deadline=Deadline(10))
 
 
+def test_what_a_call_printed_tells_why_it_failed_where_it_is_no_secret(tmp_path: Path) -> None:
+    client = Talosctl("192.0.2.11", program=program(tmp_path, "print('rm: no'); sys.stderr.write('container exited with code 1'); sys.exit(1)"))
+    with pytest.raises(CommandError, match="could not remove it: rm: no container exited with code 1"):
+        client.run("debug", action="remove it", deadline=Deadline(10), printed=True)
+    with pytest.raises(CommandError, match="could not remove it: container exited with code 1"):
+        client.run("debug", action="remove it", deadline=Deadline(10))
+
+
 def test_a_call_that_hangs_is_cut_off(tmp_path: Path) -> None:
     client = Talosctl("192.0.2.11", program=program(tmp_path, "time.sleep(60)"))
     started = time.monotonic()

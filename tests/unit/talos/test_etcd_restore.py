@@ -13,7 +13,7 @@ import pytest
 from bolt_file import database, snapshot
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import CommandError, InputError, RefusedError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import etcd_restore
 from ansible_collections.trinode.platform.plugins.module_utils.talos.bootstrap_plan import Place
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import NotReady
@@ -142,6 +142,7 @@ class Site:
         self.boots = dict.fromkeys((M1, M2, M3), 1)
         self.calls: list[tuple[str, ...]] = []
         self.not_ready = 1
+        self.failure = ""
         self.snapshot = b""
         self.mode = 0
 
@@ -152,6 +153,8 @@ class Site:
         self.calls.append((address, *arguments[:2]))
         if arguments[0] == "debug":
             assert arguments[2:] == ("--args=rm", "--args=-rf", "--args=/host/var/lib/etcd/member")
+            if self.failure:
+                raise CommandError(self.failure, where=address)
             self.holding.discard(address)
         elif arguments[0] in ("reboot", "reset"):
             self.boots[address] += 1
@@ -215,6 +218,15 @@ def test_a_restore_from_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert site.snapshot == snapshot(database())
     assert site.mode == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_an_image_that_cannot_remove_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stored(tmp_path, 29, snapshot(database()))
+    site = Site(holding=(M3,))
+    site.failure = "could not remove etcd's data: rm: can't stat '/host/var/lib/etcd/member': Permission denied"
+    with pytest.raises(CommandError, match="Permission denied.*has to run as root"):
+        restored(monkeypatch, tmp_path, site, IMAGE)
+    assert [call[:2] for call in site.calls] == [(M3, "debug")], "no machine reboots"
 
 
 def test_an_interrupted_restore_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
