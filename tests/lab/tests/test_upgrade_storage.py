@@ -96,8 +96,8 @@ def test_kubernetes_is_upgraded_while_somebody_writes(storage: Storage) -> None:
     assert voters.fewest == len(MACHINES)
     assert outages(lab.timeline()[before:]) == []
     assert api.unanswered == 0
-    # Talos moves the virtual address when a machine goes, not when its API server starts again.
-    assert len(endpoint.gaps()) <= 1, "the address is away with one API server only"
+    # Talos moves the virtual address when the pod of its machine's API server is gone, and that may be to the machine whose turn is next.
+    assert len(endpoint.gaps()) <= len(MACHINES), "the address is away with each API server once at most"
     for playbook in ("upgrade_kubernetes", "site"):
         again = storage.play(playbook, **wanted)
         assert (again.returncode, again.total("changed")) == (0, 0), again.output
