@@ -5,20 +5,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
+from ansible_collections.trinode.platform.plugins.module_utils.kube.yaml_loader import Loader
 
 Object = dict[str, Any]
-
-_INTEGER = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0[0-7]+|0o[0-7]+|0x[0-9a-fA-F]+|0b[01]+)$")
-_FLOAT = re.compile(r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
 
 
 @dataclass(frozen=True, order=True)
@@ -51,7 +47,7 @@ def parse(text: str, *, source: str = "manifests", line: int = 0) -> list[Object
     Raises InputError that names the document and line. ``line`` is the number of lines before the text in its source.
     """
     try:
-        documents = list(yaml.load_all(text, Loader=_loader()))
+        documents = list(yaml.load_all(text, Loader=Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}, line {line + mark.line + 1}" if mark else source
@@ -105,37 +101,3 @@ def _require_object(item: Any, where: str) -> None:
         missing.append("metadata.name (a string)")
     if missing:
         raise InputError(f"an object of kind {item.get('kind') or '?'} lacks {', '.join(missing)}", where=where)
-
-
-@cache
-def _loader() -> type[yaml.SafeLoader]:
-    """A safe loader that reads YAML as Kubernetes' own parser does.
-
-    PyYAML follows YAML 1.1 where Go's parser does not: ``=`` is a value type nobody implements, an unquoted date becomes a date object
-    and ``12:30`` a number of base 60; Go's parser makes strings of them. ``yes``, ``no``, ``on`` and ``off`` are booleans in both.
-    Libyaml's parser is used where PyYAML has it: it is ten times faster.
-    """
-    base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[valid-type,misc]
-        """SafeLoader without dates, sexagesimal numbers and the value type."""
-
-    dropped = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in dropped] for first, resolvers in base.yaml_implicit_resolvers.items()
-    }
-    Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
-    Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-    return Loader
-
-
-def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = str(loader.construct_scalar(node)).replace("_", "")
-    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if digits[:2] in ("0x", "0o", "0b"):
-        return sign * int(digits, 0)
-    if len(digits) > 1 and digits.startswith("0"):
-        # An octal number, as in a defaultMode of 0644.
-        return sign * int(digits, 8)
-    return sign * int(digits)

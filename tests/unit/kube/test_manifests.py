@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, key_of, parse
@@ -69,6 +70,19 @@ def test_anchors_and_merge_keys() -> None:
     assert item["data"] == {"a": 1, "b": 2}
 
 
+def test_what_an_anchor_names_is_made_once() -> None:
+    """Ten to the power of thirty values, as text would have it."""
+    lines = ["l0: &l0 [x]"] + [f"l{number}: &l{number} [{', '.join([f'*l{number - 1}'] * 10)}]" for number in range(1, 31)]
+    [item] = parse(MAP % "x" + "\n".join(lines) + "\n")
+    assert item["l30"][0] is item["l29"]
+
+
+def test_other_types_are_as_pyyaml_has_them() -> None:
+    text = "a: !!binary aGVsbG8=\nb: !!str 5\nc: !!set {x, y}\nd: ''\ne:\n5: true\nf: [~, [], {}]\n"
+    [item] = parse(MAP % "x" + text)
+    assert {key: item[key] for key in item if key not in ("apiVersion", "kind", "metadata")} == yaml.safe_load(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -77,6 +91,10 @@ def test_anchors_and_merge_keys() -> None:
         ("kind: ConfigMap\nmetadata: {name: a}\n", "ConfigMap lacks apiVersion"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}\n", r"lacks metadata.name \(a string\)"),
         (MAP % "a" + "---\n" + MAP % "a", "ConfigMap a is there twice"),
+        (MAP % "a" + "data: &data {own: *data}\n", "line 4: not valid YAML: it holds itself"),
+        (MAP % "a" + "data: {[1, 2]: x}\n", "line 4: not valid YAML: found unhashable key"),
+        (MAP % "a" + "data: !!map word\n", "line 4: not valid YAML: expected a mapping node, but found scalar"),
+        (MAP % "a" + "data: !secret word\n", "line 4: not valid YAML: could not determine a constructor for the tag '!secret'"),
     ],
 )
 def test_what_is_not_an_object_is_refused(text: str, message: str) -> None:

@@ -224,7 +224,7 @@ def test_an_image_that_cannot_remove_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
     stored(tmp_path, 29, snapshot(database()))
     site = Site(holding=(M3,))
     site.failure = "could not remove etcd's data: rm: can't stat '/host/var/lib/etcd/member': Permission denied"
-    with pytest.raises(CommandError, match="Permission denied.*has to run as root"):
+    with pytest.raises(CommandError, match=r"Permission denied.*has to run as root"):
         restored(monkeypatch, tmp_path, site, IMAGE)
     assert [call[:2] for call in site.calls] == [(M3, "debug")], "no machine reboots"
 
