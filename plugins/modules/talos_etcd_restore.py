@@ -43,7 +43,8 @@ options:
     required: true
   image:
     description:
-      - Image with C(rm) in it, such as busybox, by which etcd's data is removed where there is any (C(talosctl debug)). Nothing else in /var is touched.
+      - Image with C(rm) in it that runs as root, such as busybox, by which etcd's data is removed where there is any (C(talosctl debug)). Nothing else in
+        /var is touched.
       - Needed where a monitor of Ceph has its data in /var.
     type: str
     default: ""

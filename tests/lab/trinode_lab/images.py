@@ -111,7 +111,7 @@ class _Writer:
         self.image("coredns/coredns", COREDNS_VERSION, [base, hyper], "/usr/local/bin/coredns")
         self.image("pause", PAUSE_VERSION, [stub], "/pause")
         # As its users know it: root's.
-        self.image("library/busybox", ANY, [base], "")
+        self.image("library/busybox", ANY, [base, stub], "")
         # The double of Cilium's agent runs kube-proxy, which runs nft.
         self.image(AGENT, ANY, [base, hyper, self.layer(_with_libraries(host.program("nft")), {}, {}), stub], "/usr/local/bin/stub")
         self.delivery(base)
