@@ -205,6 +205,7 @@ def test_a_quorum_at_risk_stops_the_roll(cluster: Lab, version: str) -> None:
     failed(refused, cutter.machine, within=300 * slowness())
     assert [event["machine"] for event in cluster.timeline()[before:] if event["event"] == "upgrade-request"] == [cutter.first]
     cluster.command("power", "on", cutter.machine)
+    cluster.wait_for_stage(cutter.machine, "running", 180)
     assert_finishes(cluster, version)
 
 
