@@ -17,8 +17,6 @@ from watchers import API_SECONDS, Api, TimelineWatcher, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
-ROLL_SECONDS = 150
-"""About what a roll over three machines takes on two cores; the kills are spread over it."""
 _WEB = {"app": "web"}
 # A pod on each machine, and none of them may go.
 KEPT = (
@@ -219,26 +217,37 @@ def test_a_version_that_cannot_be_reached_is_refused(cluster: Lab) -> None:
 
 
 def spread(kills: int) -> list[float]:
-    return [ROLL_SECONDS * (kill + 0.5) / kills for kill in range(kills)]
+    """Moments of a roll, as parts of its time."""
+    return [round((kill + 0.5) / kills, 3) for kill in range(kills)]
 
 
-def killed_at(lab: Lab, version: str, moment: float) -> None:
+@pytest.fixture(scope="module")
+def roll_seconds(cluster: Lab) -> float:
+    """What a roll that nobody kills takes here."""
+    want(cluster, f"v1.13.{next(_PATCHES)}")
+    run = upgrade(cluster)
+    assert run.returncode == 0, run.output
+    return run.seconds
+
+
+def killed_at(lab: Lab, version: str, seconds: float) -> None:
+    """The next run after a kill ends well."""
     before = len(lab.timeline())
-    lab.killed_playbook("playbooks/upgrade_talos.yml", after=moment)
+    lab.killed_playbook("playbooks/upgrade_talos.yml", after=seconds)
     rest = upgrade(lab)
-    assert rest.returncode == 0, f"killed after {moment:.0f} s, the next run failed:\n{rest.output}"
+    assert rest.returncode == 0, f"killed after {seconds:.0f} s, the next run failed:\n{rest.output}"
     assert running(lab) == dict.fromkeys(MACHINES, version)
     assert_nothing_is_left(lab)
     assert_one_after_another(outages(lab.timeline()[before:]))
-    again = upgrade(lab)
-    assert (again.returncode, again.total("changed")) == (0, 0), f"killed after {moment:.0f} s:\n{again.output}"
 
 
 @pytest.mark.parametrize("moment", spread(2))
-def test_killed(cluster: Lab, version: str, moment: float) -> None:
-    killed_at(cluster, version, moment)
+def test_killed(cluster: Lab, roll_seconds: float, version: str, moment: float) -> None:
+    killed_at(cluster, version, moment * roll_seconds)
+    again = upgrade(cluster)
+    assert (again.returncode, again.total("changed")) == (0, 0), again.output
 
 
 @pytest.mark.parametrize("moment", spread(int(os.environ.get("TRINODE_TEST_KILLS", "30"))))
-def test_killed_more_often(cluster: Lab, version: str, moment: float) -> None:
-    killed_at(cluster, version, moment)
+def test_killed_more_often(cluster: Lab, roll_seconds: float, version: str, moment: float) -> None:
+    killed_at(cluster, version, moment * roll_seconds)
