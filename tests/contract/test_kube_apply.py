@@ -121,6 +121,22 @@ def test_all_refusals_are_reported_at_once_and_the_rest_is_applied(kubeconfig: P
     assert client.get(f"/api/v1/namespaces/{namespace}/configmaps/good")
 
 
+def test_unknown_fields_are_refused_and_not_dropped(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
+    """In an object of a built-in kind, in a definition and in a custom resource; when it is new, and when it is there."""
+    definition, main = json.loads(json.dumps(WIDGETS)), deployment("main")
+    custom: dict[str, Any] = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "one"}, "spec": {"size": 3}}
+    apply(kubeconfig, objects=[definition, custom, main], namespace=namespace, wait=False)
+    definition["spec"]["versions"][0]["shema"] = {}
+    main["spec"]["replica"] = 2
+    custom["spec"]["sise"] = 4
+    new = [{**item, "metadata": {"name": "two"}} for item in (custom, main)]
+    with pytest.raises(PlatformError) as caught:
+        apply(kubeconfig, objects=[definition, custom, main, *new], namespace=namespace, wait=False)
+    said = caught.value.what
+    assert [said.count(f".{field}: field not declared in schema") for field in ("shema", "replica", "sise")] == [1, 2, 2]
+    assert "sise" not in client.get(f"/apis/example.org/v1/namespaces/{namespace}/widgets/one")["spec"]
+
+
 def test_secret_values_never_show(kubeconfig: Path, namespace: str) -> None:
     def secret(value: str) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"token": value, "other": "same"}}

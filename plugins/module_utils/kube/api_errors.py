@@ -53,7 +53,12 @@ class ApiError(PlatformError):
         lost_race = self.code == 409 and self.reason != "AlreadyExists" and not self.field_conflicts and "Precondition failed" not in self.what
         # A new cluster's API server answers before it has made its own namespace.
         starting = self.code == 404 and self.what.startswith('namespaces "kube-system" not found')
-        return lost_race or starting or self.code in (429, 500, 502, 503, 504)
+        return lost_race or starting or (self.code in (429, 500, 502, 503, 504) and not self.unknown_field)
+
+    @property
+    def unknown_field(self) -> bool:
+        """A field that the kind does not have, as far as this server knows its schema. A server-side apply is refused for it with a 500."""
+        return "field not declared in schema" in self.what or "unknown field" in self.what
 
     @property
     def webhook_unanswered(self) -> bool:
@@ -99,7 +104,7 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
     details = body.get("details") or {}
     message = str(body.get("message") or f"{request} was answered {code}")
     asked = 0.0 if _INITIALIZING in message else retry_after or float(details.get("retryAfterSeconds") or 0)
-    return ApiError(
+    error = ApiError(
         message,
         code=code,
         reason=str(body.get("reason") or ""),
@@ -109,6 +114,9 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
         hint=_HINTS.get(code, ""),
         named=str(details.get("name") or ""),
     )
+    if error.unknown_field:
+        error.hint = "Correct the field's name, or take the field out; a newer version of the kind may have it."
+    return error
 
 
 # A server that is asked for a custom resource for the first time begins to cache its kind, which takes a tenth of the second that it asks for.

@@ -20,7 +20,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.existing imp
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import FIELD_MANAGER, Applied, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
-from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import DEFINITION, Kind, Wanted
+from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import DEFINITION, Kind, Wanted, may_be_custom
 
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -94,11 +94,10 @@ class Sender:
             try:
                 return retried(ask, self._deadline, str(wanted.key), tries=_TRIES)
             except ApiError as error:
-                since = self._new_kinds.get(wanted.kind)
-                late = error.kind_missing or "not declared in schema" in error.what or "unknown field" in error.what
-                if error.kind_missing and since is None:
-                    since = self._new_kinds.setdefault(wanted.kind, time.monotonic())
-                if since is None or not late or time.monotonic() - since > _SPREAD_SECONDS or self._deadline.expired:
+                if not (error.kind_missing or (error.unknown_field and may_be_custom(wanted.kind))):
+                    raise
+                since = self._new_kinds.setdefault(wanted.kind, time.monotonic())
+                if time.monotonic() - since > _SPREAD_SECONDS or self._deadline.expired:
                     raise
             self._deadline.pause(pause)
             pause = min(1.0, pause * 2)

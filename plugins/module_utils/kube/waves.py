@@ -110,8 +110,16 @@ def plan(objects: Iterable[Wanted], resources: Resources, defined: Mapping[Kind,
 
 def _is_custom(kind: Kind, resources: Resources, defined: Mapping[Kind, bool]) -> bool:
     """Whether it is a custom resource: defined here, not served, or of a group that is not one of Kubernetes' own."""
-    group = kind[0].rpartition("/")[0]
-    return kind in defined or kind not in resources or ("." in group and not group.endswith(".k8s.io"))
+    return kind in defined or kind not in resources or (may_be_custom(kind) and not _group(kind).endswith(".k8s.io"))
+
+
+def may_be_custom(kind: Kind) -> bool:
+    """Whether somebody may have defined it. Groups below k8s.io are Kubernetes' own or, like those of snapshots and of the Gateway API, custom."""
+    return "." in _group(kind) and kind[1] != DEFINITION
+
+
+def _group(kind: Kind) -> str:
+    return kind[0].rpartition("/")[0]
 
 
 def _step(item: Wanted, namespaces: set[str], webhooks: Sequence[Object], *, custom: bool) -> Step:
@@ -134,7 +142,7 @@ def _step(item: Wanted, namespaces: set[str], webhooks: Sequence[Object], *, cus
 
 
 def _guards(hook: Object, key: Key) -> bool:
-    group = key.api_version.rpartition("/")[0]
+    group = _group((key.api_version, key.kind))
     rules = [rule for webhook in hook.get("webhooks") or [] for rule in webhook.get("rules") or []]
     return any({"*", group} & set(rule.get("apiGroups") or []) for rule in rules)
 

@@ -147,8 +147,7 @@ class Lab:
         groups["components"]["hosts"] = dict.fromkeys(components)
         groups["machines"]["hosts"] = dict(list(groups["machines"]["hosts"].items())[: self.machines])
         (directory / "hosts.yml").write_text(yaml.safe_dump(hosts))
-        if not (directory / "group_vars").exists():
-            (directory / "group_vars").symlink_to(INVENTORY / "group_vars")
+        share_settings(directory)
         return directory
 
     def playbook(
@@ -196,6 +195,13 @@ class Lab:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(min(0.5, max(0.0, end - time.monotonic())) if once else max(0.0, end - time.monotonic()))
         return False
+
+
+def share_settings(directory: Path) -> None:
+    """Give an inventory the settings of ``inventory/lab``, where it has none yet."""
+    for name in ("group_vars", "this_lab.py"):
+        if not (directory / name).exists():
+            (directory / name).symlink_to(INVENTORY / name)
 
 
 def failed(run: PlaybookRun, *texts: str, within: float) -> None:

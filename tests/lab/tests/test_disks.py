@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from driver import INVENTORY, Lab
+from driver import Lab, share_settings
 from machines import Machines, wait_for
 from sparse import fingerprint
 
@@ -44,8 +44,7 @@ class DiskLab(Lab):
         directory.mkdir(exist_ok=True)
         hosts = {name: {"machine_address": self.address(int(name[1:])), **values} for name, values in settings.items()}
         (directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": {"machines": {"hosts": hosts}, "components": {"hosts": {}}}}}))
-        if not (directory / "group_vars").exists():
-            (directory / "group_vars").symlink_to(INVENTORY / "group_vars")
+        share_settings(directory)
 
     def inventory(self, components: Sequence[str] | None = ()) -> Path:
         return self.state / "contract"

@@ -63,8 +63,11 @@ def test_a_kind_that_nobody_serves_is_asked_for_of_each() -> None:
     assert sorted(asked) == [EARLY, LATE]
 
 
-def test_an_object_is_sent_again_until_its_kind_is_known() -> None:
-    answers: list[Any] = [from_status(*NOT_SERVED, request="PATCH", where="x")] * 3 + [{**GEAR, "metadata": {"name": "x", "resourceVersion": "1"}}]
+UNKNOWN_FIELD = (500, {"message": "failed to create typed patch object (/x; example.org/v1, Kind=Gear): .spec.teeth: field not declared in schema"})
+
+
+def sending(answers: list[Any], resource: Resource = GEARS) -> Sender:
+    """A sender whose server gives these answers, one after the other."""
 
     def request(*_args: Any, **_options: Any) -> Any:
         answer = answers.pop(0)
@@ -74,6 +77,18 @@ def test_an_object_is_sent_again_until_its_kind_is_known() -> None:
 
     there: Any = SimpleNamespace(request=request, server=EARLY)
     nothing: Any = SimpleNamespace(read=lambda _key: None, namespaces=set())
-    sender = Sender(there, Request(), {("example.org/v1", "Gear"): GEARS}, nothing, Deadline(20))
-    assert sender.send(wanted(GEAR)).action == "created"
+    return Sender(there, Request(), {(resource.api_version, resource.kind): resource}, nothing, Deadline(20))
+
+
+@pytest.mark.parametrize("refusal", [NOT_SERVED, UNKNOWN_FIELD])
+def test_an_object_is_sent_again_until_its_kind_is_known(refusal: tuple[int, Any]) -> None:
+    answers: list[Any] = [from_status(*refusal, request="PATCH", where="x")] * 3 + [{**GEAR, "metadata": {"name": "x", "resourceVersion": "1"}}]
+    assert sending(answers).send(wanted(GEAR)).action == "created"
     assert not answers
+
+
+def test_an_unknown_field_of_a_built_in_kind_is_refused_at_once() -> None:
+    answers: list[Any] = [from_status(*UNKNOWN_FIELD, request="PATCH", where="x")] * 2
+    with pytest.raises(ApiError, match=r"\.spec\.teeth: field not declared in schema.* Correct the field's name"):
+        sending(answers, Resource("v1", "Pod", "pods", False)).send(wanted({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}))
+    assert len(answers) == 1
