@@ -24,7 +24,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.putoff impor
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import Applied, ApplySet, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.kube.sender import Sender
-from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest
+from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import Manifest, parse_ahead
 from ansible_collections.trinode.platform.plugins.module_utils.kube.wanted import Known, Sorted, Source, sort
 from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import DEFINITION, plan
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
@@ -55,7 +55,7 @@ class _Run:
         self._set = request.apply_set
 
     def apply(self, objects: Sequence[Source]) -> list[Applied]:
-        resources, found = self._observe()
+        resources, found = self._observe(objects)
         parent = found or applyset.Parent()
         members = applyset.members(self._client, self._set, parent.kinds, resources, self._deadline) if self._set else {}
         known = Known(resources, parent.record, members, applyset.identity(self._set) if self._set else "")
@@ -75,12 +75,15 @@ class _Run:
         landed.applied |= early
         return self._settle(work, landed, sender, parent, members)
 
-    def _observe(self) -> tuple[Resources, applyset.Parent | None]:
+    def _observe(self, objects: Sequence[Source]) -> tuple[Resources, applyset.Parent | None]:
         """What the server serves, and the set's parent, at once."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            asked = pool.submit(self._parent)
-            resources = retried(lambda: discover(self._client), self._deadline, self._client.server)
-            return resources, asked.result()
+            served = pool.submit(retried, lambda: discover(self._client), self._deadline, self._client.server)
+            parent = self._parent()
+            if parent is None:
+                # Nothing was applied before, so all has to be parsed: as much as there is time for, while the server answers.
+                parse_ahead((source for source in objects if isinstance(source, Manifest)), served.done)
+            return served.result(), parent
 
     def _parent(self) -> applyset.Parent | None:
         return applyset.read(self._client, self._set, self._deadline) if self._set else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +40,14 @@ class Manifest:
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def parse_ahead(manifests: Iterable[Manifest], enough: Callable[[], bool]) -> None:
+    """Parse them, one after the other, until it is ``enough``: each keeps its objects. Raises InputError."""
+    for manifest in manifests:
+        if enough():
+            return
+        _ = manifest.objects
 
 
 def split(text: str, *, source: str = "manifests") -> list[Manifest]:

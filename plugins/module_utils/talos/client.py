@@ -23,6 +23,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.client_outp
 
 # Longer than any call takes on a machine that works: a call that hangs (etcd members without etcd does) is cut off here.
 CALL_SECONDS = 10.0
+# talosctl ends soon: a look for garbage, which took a quarter of the processor time of a call, can wait until it holds this much.
+ENVIRONMENT = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 
 
 class Talosctl:
@@ -52,7 +54,7 @@ class Talosctl:
         limit = deadline.at_most(seconds)
         deadline.check(f"could not {action}", where=self.address)
         try:
-            result = command.run(self.argv(*arguments), deadline=limit)
+            result = command.run(self.argv(*arguments), deadline=limit, environment=ENVIRONMENT)
         except CommandError as error:
             if limit.expired:
                 raise Unreachable(f"no answer within {limit.seconds:.0f} s to the attempt to {action}", where=self.address) from error

@@ -18,6 +18,7 @@ from ansible_collections.trinode.platform.plugins.module_utils import command
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import secrets
+from ansible_collections.trinode.platform.plugins.module_utils.talos.client import ENVIRONMENT
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import Documents, split
 from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import Patch, base_patch, check_networks, user_patches
 from ansible_collections.trinode.platform.plugins.module_utils.talos.render_errors import explain
@@ -163,12 +164,14 @@ class _Generator:
 
     def _attempt(self, files: Sequence[str]) -> tuple[str, str]:
         """The configuration with these patches, and what talosctl says against it (empty: nothing)."""
-        generated = command.run([*self._argv, *(f"{self._patch_flag}=@{file}" for file in files)], deadline=self._deadline, stdin=self._bundle)
+        generated = command.run(
+            [*self._argv, *(f"{self._patch_flag}=@{file}" for file in files)], deadline=self._deadline, stdin=self._bundle, environment=ENVIRONMENT
+        )
         if generated.returncode != 0:
             return "", generated.stderr or f"talosctl ended with exit code {generated.returncode}"
         for mode in self._modes:
             argv = [self._talosctl, "validate", "--strict", "--mode", mode, "--config", "/dev/stdin"]
-            validated = command.run(argv, deadline=self._deadline, stdin=generated.stdout)
+            validated = command.run(argv, deadline=self._deadline, stdin=generated.stdout, environment=ENVIRONMENT)
             if validated.returncode != 0:
                 return "", validated.stderr or f"talosctl ended with exit code {validated.returncode}"
         return generated.stdout, ""

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import parse, without_nulls
-from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import read, split
+from ansible_collections.trinode.platform.plugins.module_utils.kube.sources import parse_ahead, read, split
 
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
 
@@ -38,6 +38,14 @@ def test_a_document_knows_its_line() -> None:
     text = f"{MAP % 'one'}---\n{MAP % 'two'}---\n{MAP % 'three'}  wrong\n: indentation\n"
     with pytest.raises(InputError, match=r"chart\.yaml, line 12:"):
         [manifest.objects for manifest in split(text, source="chart.yaml")]
+
+
+def test_parsing_ahead_ends_when_it_is_enough() -> None:
+    one, two = split(f"{MAP % 'one'}---\n{MAP % 'two'}")
+    looks = iter([False, True])
+    parse_ahead([one, two], lambda: next(looks))
+    assert ["objects" in vars(manifest) for manifest in (one, two)] == [True, False]
+    assert one.objects[0]["metadata"]["name"] == "one"
 
 
 def test_a_digest_is_of_the_text() -> None:
