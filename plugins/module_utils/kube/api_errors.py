@@ -58,7 +58,7 @@ class ApiError(PlatformError):
     @property
     def unknown_field(self) -> bool:
         """A field that the kind does not have, as far as this server knows its schema. A server-side apply is refused for it with a 500."""
-        return any(words in self.what for words in _UNKNOWN_FIELD)
+        return _names_unknown_field(self.what)
 
     @property
     def webhook_unanswered(self) -> bool:
@@ -104,7 +104,6 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
     details = body.get("details") or {}
     message = str(body.get("message") or f"{request} was answered {code}")
     asked = 0.0 if _INITIALIZING in message else retry_after or float(details.get("retryAfterSeconds") or 0)
-    unknown = any(words in message for words in _UNKNOWN_FIELD)
     return ApiError(
         message,
         code=code,
@@ -112,7 +111,7 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
         causes=details.get("causes") or (),
         retry_after=asked,
         where=where,
-        hint="Correct the field's name, or take the field out; a newer version of the kind may have it." if unknown else _HINTS.get(code, ""),
+        hint=_UNKNOWN_FIELD_HINT if _names_unknown_field(message) else _HINTS.get(code, ""),
         named=str(details.get("name") or ""),
     )
 
@@ -120,12 +119,16 @@ def from_status(code: int, body: Any, *, request: str, where: str, retry_after: 
 # A server that is asked for a custom resource for the first time begins to cache its kind, which takes a tenth of the second that it asks for.
 _INITIALIZING = "storage is (re)initializing"
 
-_UNKNOWN_FIELD = ("field not declared in schema", "unknown field")
+_UNKNOWN_FIELD_HINT = "Correct the field's name, or take the field out; a newer version of the kind may have it."
 
 _HINTS = {
     401: "The credentials in the kubeconfig are not accepted; renew them with playbooks/cluster.yml.",
     403: "The credentials in the kubeconfig do not allow this.",
 }
+
+
+def _names_unknown_field(message: str) -> bool:
+    return "field not declared in schema" in message or "unknown field" in message
 
 
 def _quoted(message: str) -> str:
