@@ -39,6 +39,17 @@ options:
     description: URL of the Kubernetes API as O(address) reaches it. By default the one in the machines' configuration.
     type: str
     default: ""
+  vip:
+    description:
+      - Virtual address that the control planes share. With it, and O(endpoints), the API servers and schedulers are upgraded before C(talosctl) does the
+        rest, those of the machine that has the address last, after another machine has taken it. C(talosctl) by itself would leave the address for half a
+        minute and more with a machine whose API server starts again.
+    type: str
+    default: ""
+  vip_link:
+    description: Link that carries O(vip). Empty means the link that holds the machine's own address.
+    type: str
+    default: ""
   timeout:
     default: 1800
 attributes:
@@ -89,6 +100,7 @@ from typing import Any
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
+from ansible_collections.trinode.platform.plugins.module_utils.talos.control_plane_upgrade import SharedAddress
 from ansible_collections.trinode.platform.plugins.module_utils.talos.kubernetes_upgrade import Request, upgrade
 from ansible_collections.trinode.platform.plugins.module_utils.task import Outcome, Task, run_module
 
@@ -101,6 +113,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "version": {"type": "str", "required": True},
     "endpoints": {"type": "list", "elements": "str", "default": []},
     "cluster_endpoint": {"type": "str", "default": ""},
+    "vip": {"type": "str", "default": ""},
+    "vip_link": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 1800},
 }
 
@@ -109,8 +123,9 @@ def run(task: Task) -> Outcome:
     """Upgrade unless that has been done."""
     params = task.params
     client = Talosctl(params["address"], program=params["talosctl"], talosconfig=params["talosconfig"])
-    servers = [f"https://{f'[{address}]' if ':' in address else address}:6443" for address in params["endpoints"]]
-    request = Request(client, params["kubeconfig"], params["context"], servers, params["version"], params["cluster_endpoint"], task.check_mode)
+    machines = [Talosctl(address, program=params["talosctl"], talosconfig=params["talosconfig"]) for address in params["endpoints"]]
+    shared = SharedAddress(params["vip"], params["vip_link"]) if params["vip"] else None
+    request = Request(client, params["kubeconfig"], params["context"], machines, params["version"], params["cluster_endpoint"], task.check_mode, shared)
     done = upgrade(request, deadline=Deadline(params["timeout"]))
     late = [f"{component.name} of {component.node} ({component.version})" for component in done.behind]
     diff = {

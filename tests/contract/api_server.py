@@ -35,7 +35,7 @@ def find_hyper() -> Path | None:
     lab = Path(__file__).parents[1] / "lab" / "lab"
     if not lab.exists():
         return None
-    answer = subprocess.run([str(lab), "bin"], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run([str(lab), "bin"], capture_output=True, text=True, timeout=300, check=False)
     kubectl = Path(answer.stdout.strip()) / "kubectl"
     return kubectl.resolve() if answer.returncode == 0 and kubectl.exists() else None
 
@@ -113,7 +113,7 @@ def _process(argv: list[object], log: Path) -> Iterator[subprocess.Popen[bytes]]
         finally:
             process.terminate()
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -36,7 +36,7 @@ def find_program() -> Path | None:
     """Argo CD's program: TRINODE_ARGOCD, else as the lab built it."""
     if named := os.environ.get("TRINODE_ARGOCD"):
         return Path(named)
-    answer = subprocess.run([str(ROOT / "tests" / "lab" / "lab"), "bin"], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run([str(ROOT / "tests" / "lab" / "lab"), "bin"], capture_output=True, text=True, timeout=300, check=False)
     program = Path(answer.stdout.strip()) / "argocd"
     return program.resolve() if answer.returncode == 0 and program.exists() else None
 
@@ -45,7 +45,7 @@ def definitions() -> list[dict[str, Any]]:
     """Argo CD's own definitions, from the Go module that the program is built of."""
     environment = {**os.environ, "GOFLAGS": "-mod=mod"}
     command = ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v3"]
-    answer = subprocess.run(command, cwd=_TOOL, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    answer = subprocess.run(command, cwd=_TOOL, env=environment, capture_output=True, text=True, timeout=300, check=True)
     files = sorted((Path(answer.stdout.strip()) / "manifests" / "crds").glob("*-crd.yaml"))
     return [yaml.safe_load(file.read_text()) for file in files]
 
@@ -91,7 +91,7 @@ class Origin:
     def _git(self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None, text: str = "") -> str:
         author = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "t"), ("EMAIL", "t@example.com"))}
         variables = {**os.environ, **author, **(environment or {})}
-        result = subprocess.run(["git", *arguments], input=text, capture_output=True, text=True, env=variables, check=check, timeout=60)
+        result = subprocess.run(["git", *arguments], input=text, capture_output=True, text=True, env=variables, check=check, timeout=300)
         return result.stdout.strip() if result.returncode == 0 else ""
 
 
@@ -130,7 +130,7 @@ class ArgoCd:
             process.send_signal(signal.SIGCONT)
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

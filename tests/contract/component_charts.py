@@ -167,7 +167,7 @@ def build(directory: Path, helm: str, versions: tuple[str, ...] = ("1.0.0", "1.1
 
 
 def _helm(argv: list[str]) -> None:
-    answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    answer = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr
 
 

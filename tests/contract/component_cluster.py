@@ -67,16 +67,16 @@ class Cluster:
     kubelets: Kubelets
 
     def get(self, path: str) -> dict[str, Any]:
-        return self.client.get(path, deadline=Deadline(20))
+        return self.client.get(path, deadline=Deadline(300))
 
     def names(self, path: str) -> list[str]:
         """The names in a collection."""
-        return sorted(item["metadata"]["name"] for item in self.client.list(path, deadline=Deadline(20))[0])
+        return sorted(item["metadata"]["name"] for item in self.client.list(path, deadline=Deadline(300))[0])
 
     def apply(self, path: str, item: dict[str, Any]) -> None:
         """As a user would with kubectl."""
         self.client.request(
-            "PATCH", path, item, content_type="application/apply-patch+yaml", params={"fieldManager": "kubectl", "force": "true"}, deadline=Deadline(20)
+            "PATCH", path, item, content_type="application/apply-patch+yaml", params={"fieldManager": "kubectl", "force": "true"}, deadline=Deadline(300)
         )
 
 
@@ -112,7 +112,7 @@ def running(directory: Path) -> Iterator[Cluster]:
             stop.set()
             thread.join()
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=300)
             client.close()
 
 

@@ -15,7 +15,7 @@ from ansible_collections.trinode.platform.plugins.modules import kube_apply
 def apply(kubeconfig: Path, *, check: bool = False, warnings: list[str] | None = None, **params: Any) -> Outcome:
     defaults = {name: option.get("default") for name, option in kube_apply.ARGUMENT_SPEC.items()}
     heard = warnings if warnings is not None else []
-    return kube_apply.run(Task({**defaults, "kubeconfig": str(kubeconfig), "timeout": 60, **params}, check_mode=check, diff_mode=True, warn=heard.append))
+    return kube_apply.run(Task({**defaults, "kubeconfig": str(kubeconfig), "timeout": 300, **params}, check_mode=check, diff_mode=True, warn=heard.append))
 
 
 def actions(outcome: Outcome) -> dict[str, str]:

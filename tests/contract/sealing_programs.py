@@ -54,7 +54,7 @@ _START = f'mount -t tmpfs none /run && mkdir -p {_ACCOUNT} && cp "$1"/token "$1"
 def programs() -> tuple[Path, Path]:
     """kubeseal and the controller, as the lab built them; the test is skipped without."""
     lab = Path(__file__).parents[1] / "lab" / "lab"
-    answer = subprocess.run([str(lab), "bin"], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run([str(lab), "bin"], capture_output=True, text=True, timeout=300, check=False)
     kubeseal = Path(answer.stdout.strip()) / "kubeseal"
     if answer.returncode != 0 or not kubeseal.exists():
         pytest.skip("no kubeseal: run `tests/lab/lab build`")
@@ -88,12 +88,12 @@ def controller(program: Path, cluster: Cluster, directory: Path, *arguments: str
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=300)
 
 
 def fetched(url: str) -> str:
     """The certificate that the controller gives out."""
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  on loopback
+    with urllib.request.urlopen(url, timeout=300) as answer:  # noqa: S310  on loopback
         return str(answer.read().decode()).strip()
 
 

@@ -23,7 +23,7 @@ def _found() -> str:
         return in_path
     lab = CHECKOUT / "tests" / "lab" / "lab"
     if lab.exists():
-        answer = subprocess.run([lab, "bin"], capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run([lab, "bin"], capture_output=True, text=True, check=False, timeout=300)
         program = Path(answer.stdout.strip()) / "talosctl"
         if answer.returncode == 0 and program.is_file():
             return str(program)

@@ -125,7 +125,7 @@ class Kubelet:
         address = {"ip": ADDRESS, "targetRef": {"kind": "Pod", "namespace": NAMESPACE, "name": name}}
         subsets = [{"addresses": [address], "ports": [{"name": "http", "port": 8080}]}]
         endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "argocd-server", "namespace": NAMESPACE}, "subsets": subsets}
-        apply.apply(self.client, [endpoints], Request(force=True, wait=False), Deadline(30))
+        apply.apply(self.client, [endpoints], Request(force=True, wait=False), Deadline(300))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def fresh(kubelet: Kubelet, client: kube_client.Client) -> Kubelet:
     return kubelet
 
 
-def give(kubeconfig: Path, *, check: bool = False, timeout: int = 120) -> Outcome:
+def give(kubeconfig: Path, *, check: bool = False, timeout: int = 300) -> Outcome:
     params = {name: option.get("default") for name, option in argocd_admin.ARGUMENT_SPEC.items()}
     params |= {"kubeconfig": str(kubeconfig), "secret": "argocd-admin", "timeout": timeout}
     return argocd_admin.run(Task(params, check_mode=check, diff_mode=False, warn=print))
@@ -178,7 +178,7 @@ def give(kubeconfig: Path, *, check: bool = False, timeout: int = 120) -> Outcom
 
 def put_secret(client: kube_client.Client, name: str, password: str) -> None:
     item = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
-    apply.apply(client, [{**item, "data": {"password": base64.b64encode(password.encode()).decode()}}], Request(force=True, wait=False), Deadline(30))
+    apply.apply(client, [{**item, "data": {"password": base64.b64encode(password.encode()).decode()}}], Request(force=True, wait=False), Deadline(300))
 
 
 def read(client: kube_client.Client, name: str) -> str:
@@ -194,7 +194,7 @@ def signs_in(client: kube_client.Client, password: str) -> bool:
     body = json.dumps({"username": "admin", "password": password}).encode()
     headers = {"Content-Type": "application/json"}
     request = service_proxy.Request(NAMESPACE, "argocd-server", "80", "/api/v1/session", method="POST", body=body, headers=headers)
-    status, _body = service_proxy.exchange(client, request, Deadline(20))
+    status, _body = service_proxy.exchange(client, request, Deadline(300))
     return status == 200
 
 

@@ -49,7 +49,7 @@ def ansible(program: str, *arguments: str, place: Path, variables: dict[str, str
     """Run a program of ansible-core in ``place``, with no settings but those given; a failure shows what it printed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment.update({"ANSIBLE_COLLECTIONS_PATH": str(place), "LC_ALL": "C.UTF-8", **(variables or {})})
-    done = subprocess.run([PROGRAMS / program, *arguments], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([PROGRAMS / program, *arguments], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, f"{program} {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -102,12 +102,12 @@ class Server:
         name = crd["metadata"]["name"]
         crd.pop("status", None)
         self._client.request("POST", collection, crd)
-        with self._client.open_watch(collection, version, Deadline(60), {"fieldSelector": f"metadata.name={name}"}) as events:
+        with self._client.open_watch(collection, version, Deadline(300), {"fieldSelector": f"metadata.name={name}"}) as events:
             for _event, item in events:
                 conditions = {entry["type"]: entry["status"] for entry in item.get("status", {}).get("conditions") or []}
                 if conditions.get("Established") == "True":
                     break
-        deadline = Deadline(60)
+        deadline = Deadline(300)
         while (api_version, kind) not in self._resources and deadline.remaining > 0 and _serves(crd, api_version):
             self._resources = discover(self._client)  # discovery follows Established after a moment, and cannot be watched
         return True

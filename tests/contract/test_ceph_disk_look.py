@@ -121,7 +121,7 @@ def nodes(client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 def look(kubeconfig: Path, namespace: str, *, check: bool = False, warnings: list[str] | None = None, **params: Any) -> Outcome:
     filled = {name: option.get("default") for name, option in ceph_disk_look.ARGUMENT_SPEC.items()}
-    filled |= {"kubeconfig": str(kubeconfig), "namespace": namespace, "machines": MACHINES, "disks": DISKS, "ours": [], "image": "ceph", "timeout": 30}
+    filled |= {"kubeconfig": str(kubeconfig), "namespace": namespace, "machines": MACHINES, "disks": DISKS, "ours": [], "image": "ceph", "timeout": 300}
     return ceph_disk_look.run(Task({**filled, **params}, check_mode=check, diff_mode=False, warn=(warnings if warnings is not None else []).append))
 
 
@@ -147,7 +147,7 @@ def cluster(client: Client, namespace: str) -> Callable[..., None]:
     def make(*, status: str = "", secret: str = "") -> None:
         path = f"/apis/ceph.rook.io/v1/namespaces/{namespace}/cephclusters"
         item = {"apiVersion": "ceph.rook.io/v1", "kind": "CephCluster", "metadata": {"name": "rook-ceph"}, "status": {"ceph": {"fsid": status}}}
-        retried(lambda: _made(client, path, item), Deadline(20), path)
+        retried(lambda: _made(client, path, item), Deadline(300), path)
         client.request("POST", f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": "rook-ceph-mon"}, "stringData": {"fsid": secret}})
 
     return make

@@ -107,7 +107,7 @@ class Component:
 
     def deliver(self, *, check: bool = False, state: str = "present", **options: Any) -> Outcome:
         rendered = self.render(check=check, temporary=state == "absent", vault_password=options.get("vault_password", ""))
-        fixed = {"definition": self.definition, "path": rendered.values["path"], "state": state, "kubeconfig": str(self.cluster.kubeconfig), "timeout": 90}
+        fixed = {"definition": self.definition, "path": rendered.values["path"], "state": state, "kubeconfig": str(self.cluster.kubeconfig), "timeout": 300}
         return component_deliver.run(self._task(component_deliver, fixed | options, check))
 
     def _task(self, module: Any, options: dict[str, Any], check: bool) -> Task:
@@ -453,7 +453,7 @@ def test_an_uninstall_that_was_interrupted_is_completed(component: Component) ->
     gadget = f"/apis/example.org/v1/namespaces/{space}/gadgets/kinds"
     cluster.client.request("PATCH", gadget, {"metadata": {"finalizers": ["example.org/hold"]}}, content_type="application/merge-patch+json")
     with pytest.raises(PlatformError, match=r"Gadget .*/kinds \(held by the finalizers example\.org/hold\)"):
-        component.deliver(state="absent", timeout=15)
+        component.deliver(state="absent", timeout=300)
     assert "revision" not in component.parent["data"]
     cluster.client.request("PATCH", gadget, {"metadata": {"finalizers": None}}, content_type="application/merge-patch+json")
     assert component.deliver(state="absent").changed

@@ -315,9 +315,9 @@ def test_git_shows_only_what_changed(render: Render, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     git = ["git", "-C", str(tree), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     for argv in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *argv], check=True, timeout=20)
+        subprocess.run([*git, *argv], check=True, timeout=300)
     render({"charts": [chart("plain", values={"setting": "two"}), chart("hooked"), chart("kinds")]})
-    shown = subprocess.run([*git, "diff", "--unified=0"], check=True, capture_output=True, text=True, timeout=20).stdout
+    shown = subprocess.run([*git, "diff", "--unified=0"], check=True, capture_output=True, text=True, timeout=300).stdout
     assert [line for line in shown.splitlines() if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))] == [
         "-  setting: one",
         "+  setting: two",

@@ -38,7 +38,7 @@ def module(of: Any, params: dict[str, Any], *, check: bool = False) -> Outcome:
 
 
 def report(kubeconfig: Path, tree: Path, **params: Any) -> Outcome:
-    given = {"kubeconfig": str(kubeconfig), "tree": str(tree), "git": READABLE, "timeout": 60, "argo_namespace": "no-argo", **params}
+    given = {"kubeconfig": str(kubeconfig), "tree": str(tree), "git": READABLE, "timeout": 300, "argo_namespace": "no-argo", **params}
     outcome = module(drift_report, given)
     assert not outcome.changed
     return outcome
@@ -62,7 +62,7 @@ def config_map(namespace: str, name: str, **data: str) -> dict[str, Any]:
 def deliver(kubeconfig: Path, tree: Path, name: str) -> None:
     resources = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}]
     definition = {"name": name, "title": name, "namespace": name, "resources": resources}
-    module(component_deliver, {"kubeconfig": str(kubeconfig), "definition": definition, "path": str(tree / name), "timeout": 60})
+    module(component_deliver, {"kubeconfig": str(kubeconfig), "definition": definition, "path": str(tree / name), "timeout": 300})
 
 
 def versions(client: kube_client.Client) -> dict[str, str]:
@@ -155,7 +155,7 @@ def test_a_component_that_argo_cd_delivers_is_as_it_says(kubeconfig: Path, clien
         },
     }
     parent = "/api/v1/namespaces/kube-system/configmaps/trinode-component-probe"
-    apply.apply(client, [definition, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo-1"}}], Request(force=True), Deadline(30))
+    apply.apply(client, [definition, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo-1"}}], Request(force=True), Deadline(300))
     client.request("PATCH", parent, {"data": {"delivery": "argo_cd"}}, content_type=_MERGE)
     try:
         # What is changed by hand is Argo CD's to say; here nobody does.
@@ -168,7 +168,7 @@ def test_a_component_that_argo_cd_delivers_is_as_it_says(kubeconfig: Path, clien
         ]
         deployment(client, "argo-1", "argocd-application-controller", ready=1)
         for name in ("probe", "platform"):
-            apply.apply(client, [application(name, "argo-1")], Request(wait=False, force=True), Deadline(30))
+            apply.apply(client, [application(name, "argo-1")], Request(wait=False, force=True), Deadline(300))
         outcome = report(kubeconfig, delivered, components={"probe": "probe"}, argo_namespace="argo-1")
         assert outcome.values["lines"] == ["No drift.", "Compared: 1 components by Argo CD."]
     finally:
@@ -190,7 +190,7 @@ def deployment(client: kube_client.Client, namespace: str, name: str, *, ready: 
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
     item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": spec}
-    apply.apply(client, [item], Request(wait=False, force=True), Deadline(30))
+    apply.apply(client, [item], Request(wait=False, force=True), Deadline(300))
     status = {"status": {"replicas": 1, "readyReplicas": ready, "availableReplicas": ready}}
     client.request("PATCH", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}/status", status, content_type=_MERGE)
 
@@ -206,9 +206,9 @@ def test_the_users_broken_manifests_in_the_words_of_the_real_argo_cd(kubeconfig:
     head = origin.commit({**files, "user/store/deep/refused.yaml": refused})
     repository = Repository(origin.url, "main")
     with argocd_processes.running(tmp_path, kubeconfig, client):
-        apply.apply(client, platform.projects(repository, platform.UserRights()), Request(wait=False, force=True), Deadline(30))
+        apply.apply(client, platform.projects(repository, platform.UserRights()), Request(wait=False, force=True), Deadline(300))
         for name in ("shop", "store"):
-            apply.apply(client, [users(repository, name)], Request(wait=False, force=True), Deadline(30))
+            apply.apply(client, [users(repository, name)], Request(wait=False, force=True), Deadline(300))
             path = f"/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/user-{name}"
             eventually(lambda path=path: wrong(client.get(path)), 180)
         deployment(client, "argocd", "argocd-application-controller", ready=1)

@@ -35,7 +35,7 @@ IN_CLUSTER = ("network", "ceph", "databases", "webhooks", "budgets", "gitops")
 
 @pytest.fixture(scope="module")
 def nodes(kubeconfig: Path) -> None:
-    client = kube_client.connect(str(kubeconfig), deadline=Deadline(60))
+    client = kube_client.connect(str(kubeconfig), deadline=Deadline(300))
     for name, address in ADDRESSES.items():
         client.request("POST", "/api/v1/nodes", {"metadata": {"name": name}})
         status = {"addresses": [{"type": "InternalIP", "address": address}], "conditions": [{"type": "Ready", "status": "True"}]}
@@ -46,7 +46,7 @@ def nodes(kubeconfig: Path) -> None:
 def look(kubeconfig: Path, *checks: str, lost: str = "", check: bool = False, **params: Any) -> Outcome:
     filled = {name: option.get("default") for name, option in gate.ARGUMENT_SPEC.items()}
     server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-    filled |= {"checks": list(checks), "machines": [], "endpoints": [server], "kubeconfig": str(kubeconfig), "wait": False, "timeout": 20}
+    filled |= {"checks": list(checks), "machines": [], "endpoints": [server], "kubeconfig": str(kubeconfig), "wait": False, "timeout": 300}
     return gate.run(Task({**filled, "planned_loss": ADDRESSES.get(lost, lost), **params}, check_mode=check, diff_mode=False, warn=print))
 
 
@@ -74,7 +74,7 @@ def define(client: kube_client.Client, group: str, version: str, plural: str, ki
         "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
     }
     client.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {"metadata": {"name": f"{plural}.{group}"}, "spec": spec})
-    deadline = Deadline(20)
+    deadline = Deadline(300)
     while True:
         with contextlib.suppress(Exception):
             client.list(f"/apis/{group}/{version}/{plural}")
@@ -238,7 +238,7 @@ def test_an_api_server_that_does_not_reach_a_service(kubeconfig: Path, nodes: No
             await_seen(kubeconfig, "network", f"ClusterIPs reached by 1 of 1 API servers ({namespace}/things)")
             # It was available a moment ago, so the API server is asked all the same.
             client.request("PATCH", f"/api/v1/namespaces/{namespace}/services/things", {"spec": {"externalName": "nowhere.invalid"}}, content_type=MERGE)
-            deadline = Deadline(20)
+            deadline = Deadline(300)
             while not (found := [problem for problem in problems(look(kubeconfig, "network")) if "things" in problem]):
                 deadline.check("the gate does not see it")
                 deadline.pause(0.2)
@@ -248,7 +248,7 @@ def test_an_api_server_that_does_not_reach_a_service(kubeconfig: Path, nodes: No
 
 
 def await_available(client: kube_client.Client, path: str) -> None:
-    deadline = Deadline(30)
+    deadline = Deadline(300)
     while not any(entry["type"] == "Available" and entry["status"] == "True" for entry in (client.get(path).get("status") or {}).get("conditions") or []):
         deadline.check("the API is not available")
         deadline.pause(0.2)
@@ -256,7 +256,7 @@ def await_available(client: kube_client.Client, path: str) -> None:
 
 def await_seen(kubeconfig: Path, check: str, text: str) -> None:
     """What the gate sees is what is true at that moment: on a busy computer an API server is not ready at times."""
-    deadline = Deadline(60)
+    deadline = Deadline(300)
     while text not in seen(outcome := look(kubeconfig, check))[check]:
         deadline.check(f"the gate does not see it, but: {seen(outcome)[check]}; {problems(outcome)}")
         deadline.pause(0.5)
@@ -338,7 +338,7 @@ class Controller:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._client.open_watch(self._path, self._version, Deadline(20)) as events:
+        with self._client.open_watch(self._path, self._version, Deadline(300)) as events:
             for kind, item in events:
                 if kind != "ADDED":
                     continue

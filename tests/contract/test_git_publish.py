@@ -96,14 +96,14 @@ class Place:
     def render(self, name: str, text: str) -> None:
         (self.source / name).write_text(text)
 
-    def publish(self, *, check: bool = False, timeout: float = 60, application: str = APPLICATION, **request: Any) -> Published:
+    def publish(self, *, check: bool = False, timeout: float = 300, application: str = APPLICATION, **request: Any) -> Published:
         items = [{"target": "components/grafana", "source": str(self.source)}, {"target": "apps/grafana.yaml", "content": application}]
         wanted = contents.read(items, self.path, absent=request.get("absent", False))
         with opened(str(self.directory / self.local), "main", self.remote, Deadline(timeout), check=check) as repository:
             return publish(repository, Request("grafana", wanted, **request), check=check, diff=True)
 
     def drift(self) -> list[edits.Edit]:
-        with opened(str(self.directory / self.local), "main", self.remote, Deadline(60), check=True) as repository:
+        with opened(str(self.directory / self.local), "main", self.remote, Deadline(300), check=True) as repository:
             return edits.drift(repository, repository.look().commit, self.path)
 
     def commit(self, files: dict[str, str | None], message: str = "By hand") -> str:
@@ -502,7 +502,7 @@ def race(machines: list[Path], url: str, names: list[str], text: str) -> list[di
     outputs: list[tuple[str, str]] = [("", "")] * len(processes)
 
     def follow(number: int) -> None:
-        outputs[number] = processes[number].communicate("go\n", timeout=240)
+        outputs[number] = processes[number].communicate("go\n", timeout=300)
 
     threads = [threading.Thread(target=follow, args=(number,)) for number in range(len(processes))]
     for thread in threads:

@@ -31,13 +31,13 @@ def fill(directory: Path, *, prefix: str = "") -> str:
         source.mkdir(parents=True)
         (source / "configmap-a.yaml").write_text(TEXT + f"  of: {component}\n", encoding="utf-8")
         wanted = contents.read([{"target": f"components/{component}", "source": str(source)}], prefix, absent=False)
-        with opened(str(directory / "platform.git"), "main", None, Deadline(60), check=False) as repository:
+        with opened(str(directory / "platform.git"), "main", None, Deadline(300), check=False) as repository:
             publish(repository, Request(component, wanted), check=False, diff=False)
     return str(directory / "platform.git")
 
 
 def reach(repository: str) -> partial[AbstractContextManager[Repository]]:
-    return partial(opened, repository, "main", None, Deadline(60), check=False)
+    return partial(opened, repository, "main", None, Deadline(300), check=False)
 
 
 def test_a_missing_directory_comes_back_byte_by_byte(tmp_path: Path) -> None:

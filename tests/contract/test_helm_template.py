@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 def find_helm() -> str | None:
     if named := os.environ.get("TRINODE_HELM"):
         return named
-    answer = subprocess.run([str(ROOT / "tests" / "lab" / "lab"), "bin"], capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run([str(ROOT / "tests" / "lab" / "lab"), "bin"], capture_output=True, text=True, timeout=300, check=False)
     built = Path(answer.stdout.strip()) / "helm"
     return str(built) if answer.returncode == 0 and built.exists() else shutil.which("helm")
 

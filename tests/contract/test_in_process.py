@@ -128,9 +128,9 @@ def play(directory: Path, arguments: dict[str, Any], strategy: str = "linear") -
 @pytest.mark.parametrize("strategy", ["linear", "free"])
 def test_progress_is_shown_to_a_terminal_alone(strategy: str, tmp_path: Path) -> None:
     command = [str(PLAYBOOK), str(play(tmp_path, {"do": "talk"}, strategy))]
-    quiet = subprocess.run(command, env=surroundings(tmp_path), capture_output=True, text=True, check=True, timeout=60)
+    quiet = subprocess.run(command, env=surroundings(tmp_path), capture_output=True, text=True, check=True, timeout=300)
     assert "waiting for etcd" not in quiet.stdout + quiet.stderr
-    asked = subprocess.run(command, env={**surroundings(tmp_path), "TRINODE_PROGRESS": "1"}, capture_output=True, text=True, check=True, timeout=60)
+    asked = subprocess.run(command, env={**surroundings(tmp_path), "TRINODE_PROGRESS": "1"}, capture_output=True, text=True, check=True, timeout=300)
     assert "  localhost │ waiting for etcd: 1 of 3 voters\n" in asked.stdout
 
     leader, follower = pty.openpty()

@@ -104,7 +104,7 @@ def webhook(kubeconfig: Path, client: kube_client.Client, namespace: str, tmp_pa
     hook = Webhook(tmp_path / "webhook")
     apply(kubeconfig, objects=[hook.configuration(namespace, namespace)])
     probe = {"metadata": {"name": "probe", "labels": {"guarded": namespace}}}
-    deadline, refusal = Deadline(20), ""
+    deadline, refusal = Deadline(300), ""
     while "failed calling webhook" not in refusal:
         deadline.check("the API server did not learn of the webhook")
         deadline.pause(0.05)  # it does when it does; there is nothing to watch
@@ -134,7 +134,7 @@ def test_what_a_webhook_holds_up_is_applied_when_it_answers(kubeconfig: Path, cl
 
     thread = threading.Thread(target=service)
     thread.start()
-    outcome = apply(kubeconfig, objects=[guarded("guarded", namespace), deployment("operator"), config_map("free")], namespace=namespace, timeout=30)
+    outcome = apply(kubeconfig, objects=[guarded("guarded", namespace), deployment("operator"), config_map("free")], namespace=namespace, timeout=300)
     held_up.set()
     thread.join()
     assert actions(outcome) == {"guarded": "created", "operator": "created", "free": "created"}
@@ -145,7 +145,7 @@ def test_a_refusal_of_what_was_put_off_is_final(kubeconfig: Path, namespace: str
         timer = threading.Timer(1.0, lambda: stack.enter_context(webhook.up()))
         timer.start()
         with pytest.raises(PlatformError, match=r"ConfigMap .*/denied: .*denied the request: not this one") as caught:
-            apply(kubeconfig, objects=[guarded("denied", namespace), config_map("free")], namespace=namespace, timeout=30)
+            apply(kubeconfig, objects=[guarded("denied", namespace), config_map("free")], namespace=namespace, timeout=300)
         timer.join()
     assert not isinstance(caught.value, DeadlineExceeded)
 
@@ -165,7 +165,7 @@ def test_an_image_that_cannot_be_pulled_is_told_although_a_webhook_is_silent(
     client.request("PATCH", f"/api/v1/namespaces/{namespace}/pods/operator-1/status", {"status": {"containerStatuses": [container]}}, content_type=MERGE)
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"ImagePullBackOff.*; not applied yet: ConfigMap .*/guarded: .*failed calling webhook"):
-        apply(kubeconfig, objects=[guarded("guarded", namespace), deployment("operator")], namespace=namespace, timeout=120)
+        apply(kubeconfig, objects=[guarded("guarded", namespace), deployment("operator")], namespace=namespace, timeout=300)
     assert time.monotonic() - started < 30
 
 
@@ -176,7 +176,7 @@ def test_a_webhook_that_never_answers_is_named_at_the_deadline(kubeconfig: Path,
 
 
 def test_check_mode_predicts_what_a_silent_webhook_guards(kubeconfig: Path, namespace: str, webhook: Webhook) -> None:
-    outcome = apply(kubeconfig, check=True, objects=[guarded("guarded", namespace), config_map("free")], namespace=namespace, timeout=20)
+    outcome = apply(kubeconfig, check=True, objects=[guarded("guarded", namespace), config_map("free")], namespace=namespace, timeout=300)
     assert actions(outcome) == {"guarded": "created", "free": "created"}
 
 
@@ -200,7 +200,7 @@ def test_a_kind_that_an_operator_makes_is_awaited(kubeconfig: Path, client: kube
     assert set(actions(predicted).values()) == {"created"}
     thread = threading.Thread(target=operator)
     thread.start()
-    outcome = apply(kubeconfig, objects=[item, config_map("settings")], namespace=namespace, await_kinds=True, timeout=30)
+    outcome = apply(kubeconfig, objects=[item, config_map("settings")], namespace=namespace, await_kinds=True, timeout=300)
     thread.join()
     assert actions(outcome) == {"first": "created", "settings": "created"}
     assert client.get(f"/apis/example.org/v1/namespaces/{namespace}/cogs/first")["spec"] == {"size": 3}
@@ -226,7 +226,7 @@ def test_nothing_waits_for_a_definition_that_it_does_not_need(client: kube_clien
 
     monkeypatch.setattr(served, "group_version", group_version)
     item = {"apiVersion": "example.org/v1", "kind": "Pinion", "metadata": {"name": "first"}, "spec": {"size": 3}}
-    results = engine.apply(client, [renamed("pinion"), item, config_map("free")], Request(namespace=namespace, wait=False), Deadline(20))
+    results = engine.apply(client, [renamed("pinion"), item, config_map("free")], Request(namespace=namespace, wait=False), Deadline(300))
     assert [result.action for result in results] == ["created"] * 3
 
 
@@ -239,7 +239,7 @@ def test_a_definition_whose_names_are_taken_fails_with_what_needs_it(kubeconfig:
     item = {"apiVersion": "example.org/v9", "kind": "Lever", "metadata": {"name": "first"}}
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"Lever \(example.org/v9\) is not served: its names are not accepted.*Lever .*/first: the kind Lever"):
-        apply(kubeconfig, objects=[other, item, config_map("free")], namespace=namespace, timeout=60)
+        apply(kubeconfig, objects=[other, item, config_map("free")], namespace=namespace, timeout=300)
     assert time.monotonic() - started < 30
     assert client.get(f"/api/v1/namespaces/{namespace}/configmaps/free")
 

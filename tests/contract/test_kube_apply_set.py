@@ -272,7 +272,7 @@ def test_what_is_not_sent_again_is_waited_for_all_the_same(kubeconfig: Path, cli
     done = {"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}
     client.request("PATCH", f"/apis/apps/v1/namespaces/{namespace}/deployments/main/status", done, content_type=MERGE)
     patches.clear()
-    assert not apply(kubeconfig, manifests=text, **{**params, "wait": True, "timeout": 20}).changed
+    assert not apply(kubeconfig, manifests=text, **{**params, "wait": True, "timeout": 300}).changed
     assert patches == []
 
 
@@ -396,11 +396,11 @@ def test_the_end_of_a_set(kubeconfig: Path, client: kube_client.Client, namespac
     held = {**config_map("held"), "metadata": {"name": "held", "finalizers": ["example.org/held"]}}
     widget = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "last"}, "spec": {"size": 1}}
     apply(kubeconfig, objects=[config_map("one"), held, WIDGETS, widget], **in_set(namespace))
-    assert {result.action for result in removal.remove_set(client, Request(apply_set=wanted, dry_run=True), Deadline(10))} == {"pruned", "kept"}
+    assert {result.action for result in removal.remove_set(client, Request(apply_set=wanted, dry_run=True), Deadline(300))} == {"pruned", "kept"}
     with pytest.raises(PlatformError, match=r"ConfigMap .*/held \(held by the finalizers example.org/held\)"):
         removal.remove_set(client, Request(apply_set=wanted), Deadline(2))
     client.request("PATCH", f"/api/v1/namespaces/{namespace}/configmaps/held", {"metadata": {"finalizers": None}}, content_type=MERGE)
-    results = removal.remove_set(client, Request(apply_set=wanted, prune_protected=("CustomResourceDefinition",)), Deadline(20))
+    results = removal.remove_set(client, Request(apply_set=wanted, prune_protected=("CustomResourceDefinition",)), Deadline(300))
     assert [(result.key.kind, result.action) for result in results] == [("CustomResourceDefinition", "pruned")]
     assert missing(client, f"/api/v1/namespaces/{namespace}/configmaps/the-set")
-    assert removal.remove_set(client, Request(apply_set=wanted), Deadline(10)) == []
+    assert removal.remove_set(client, Request(apply_set=wanted), Deadline(300)) == []

@@ -21,7 +21,7 @@ WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfiguration
 KYVERNO = {"api_version": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "selector": "webhook.kyverno.io/managed-by=kyverno"}
 
 
-def delete(kubeconfig: Path, *targets: dict[str, str], check: bool = False, timeout: int = 10) -> Outcome:
+def delete(kubeconfig: Path, *targets: dict[str, str], check: bool = False, timeout: int = 300) -> Outcome:
     filled = [{"namespace": "", "name": "", "selector": "", **target} for target in targets]
     params: dict[str, Any] = {"kubeconfig": str(kubeconfig), "context": "", "timeout": timeout, "targets": filled}
     return kube_delete.run(Task(params, check_mode=check, diff_mode=False, warn=print))

@@ -103,7 +103,7 @@ def site(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
 
 def drain(kubeconfig: Path, site: Site, *, check: bool = False, **params: Any) -> Outcome:
     defaults = {name: option.get("default") for name, option in kube_drain.ARGUMENT_SPEC.items()}
-    filled = {**defaults, "kubeconfig": str(kubeconfig), "timeout": 30, "node": site.node, **params}
+    filled = {**defaults, "kubeconfig": str(kubeconfig), "timeout": 300, "node": site.node, **params}
     return kube_drain.run(Task(filled, check_mode=check, diff_mode=True, warn=print))
 
 

@@ -33,7 +33,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if hyper is None:
         pytest.skip("no kube-apiserver: run `tests/lab/lab build`, or set TRINODE_HYPER")
     with api_server.running(hyper, tmp_path_factory.mktemp("api")) as path:
-        client = kube_client.connect(str(path), deadline=Deadline(60))
+        client = kube_client.connect(str(path), deadline=Deadline(300))
         for name in ("shop", "bank"):
             client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
             client.request("POST", f"/api/v1/namespaces/{name}/secrets", SECRET)
@@ -50,7 +50,7 @@ def info(kubeconfig: Path, *, check: bool = False, warnings: list[str] | None = 
     options = spec["resources"]["options"]
     resources = [{**{key: option.get("default") for key, option in options.items()}, **item} for item in params.pop("resources", [])]
     heard = warnings if warnings is not None else []
-    filled.update({"kubeconfig": str(kubeconfig), "timeout": 30, **params, "resources": resources})
+    filled.update({"kubeconfig": str(kubeconfig), "timeout": 300, **params, "resources": resources})
     outcome = kube_info.run(Task(filled, check_mode=check, diff_mode=False, warn=heard.append))
     assert not outcome.changed
     return outcome

@@ -101,7 +101,7 @@ def test_steps_are_made_one_after_the_other_and_removed_backwards(kubeconfig: Pa
     assert outcome.values == {"verified": True, "made": ["ConfigMap one", "ConfigMap two", "ConfigMap three"]}
     assert config_maps(client, namespace) == set()
     seen: list[str] = []
-    with client.open_watch(f"/api/v1/namespaces/{namespace}/configmaps", version, kube_client.Deadline(10)) as events:
+    with client.open_watch(f"/api/v1/namespaces/{namespace}/configmaps", version, kube_client.Deadline(300)) as events:
         for event, item in events:
             seen.append(f"{event} {item['metadata']['name']}")
             if seen[-1] == "DELETED one":

@@ -189,7 +189,7 @@ def test_a_failed_job_fails_at_once(kubeconfig: Path, namespace: Namespace) -> N
     namespace.warning("Job", "once", "the pod said why")
     started = time.monotonic()
     with pytest.raises(PlatformError, match=r"Job .*/once: it will not become ready: BackoffLimitExceeded: too often. Newest events: .*the pod said why"):
-        wait(kubeconfig, namespace, api_version="batch/v1", kind="Job", name="once", timeout=30)
+        wait(kubeconfig, namespace, api_version="batch/v1", kind="Job", name="once", timeout=300)
     assert time.monotonic() - started < 15
 
 
@@ -201,7 +201,7 @@ def test_an_image_that_cannot_be_pulled_fails_early(kubeconfig: Path, namespace:
     namespace.pod("web-0", {"phase": "Pending", where: [status]})
     namespace.warning("Pod", "web-0", "Failed to pull image: 403 Forbidden")
     with pytest.raises(PlatformError) as caught:
-        wait(kubeconfig, namespace, **DEPLOYMENT, timeout=30, grace=1)
+        wait(kubeconfig, namespace, **DEPLOYMENT, timeout=300, grace=1)
     text = str(caught.value)
     assert "it will not become ready: container web-0/main: ImagePullBackOff: image registry.example/main:1: manifest unknown" in text
     assert "Pod web-0: Failed to pull image: 403 Forbidden" in text
@@ -229,7 +229,7 @@ def test_a_pod_that_no_node_can_take(kubeconfig: Path, namespace: Namespace, cli
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
     namespace.pod("web-0", {"phase": "Pending", "conditions": [condition]}, volumes=[volume])
     with pytest.raises(PlatformError) as caught:
-        wait(kubeconfig, namespace, **DEPLOYMENT, timeout=30, grace=1)
+        wait(kubeconfig, namespace, **DEPLOYMENT, timeout=300, grace=1)
     text = str(caught.value)
     assert f"pod web-0: no node can take it: {message.rstrip('.')}" in text
     assert "/data: StorageClass none does not exist (there: there)" in text
@@ -251,7 +251,7 @@ def test_a_claim(kubeconfig: Path, namespace: Namespace, client: kube_client.Cli
 def test_check_mode_reads_only(kubeconfig: Path, namespace: Namespace, tmp_path: Path) -> None:
     namespace.deployment()
     started = time.monotonic()
-    outcome = wait(kubeconfig, namespace, **DEPLOYMENT, timeout=60, check=True)
+    outcome = wait(kubeconfig, namespace, **DEPLOYMENT, timeout=300, check=True)
     assert outcome.values["waiting_for"] == [f"Deployment {namespace.name}/web: its controller has not seen the newest version yet"]
     assert "would wait for Deployment" in outcome.message
     namespace.available()

@@ -35,7 +35,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def complaints(checker: Path, *files: Path) -> str:
-    return subprocess.run([str(checker), *map(str, files)], capture_output=True, text=True, timeout=60, check=False).stdout
+    return subprocess.run([str(checker), *map(str, files)], capture_output=True, text=True, timeout=300, check=False).stdout
 
 
 def test_alerts_and_queries_of_dashboards_can_be_read(checker: Path) -> None:

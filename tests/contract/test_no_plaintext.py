@@ -100,7 +100,7 @@ def test_no_secret_is_anywhere_in_clear(tmp_path: Path, temporary: Path, chart: 
     for check in (True, False, False):
         (tmp_path / "play.json").write_text(json.dumps(playbook(tmp_path, chart, check)))
         argv = [str(both_ways.PLAYBOOK), "-vvv", "--diff", "-i", "inventory.json", "--vault-password-file", "password", "play.json"]
-        answer = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False)
+        answer = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
         printed += answer.stdout + answer.stderr
         assert answer.returncode == 0, printed
     assert "<sealed: new>" in printed

@@ -78,7 +78,7 @@ class Trial:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), playbook, "-i", str(inventory or self.inventory), *arguments]
-        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
         return result.returncode, result.stdout + result.stderr
 
     def finding(self, name: str, text: str) -> str:

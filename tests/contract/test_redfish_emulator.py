@@ -82,12 +82,12 @@ def image(tmp_path: Path) -> Iterator[str]:
 
 
 def boot(url: str, *, check_mode: bool = False, **options: Any) -> Outcome:
-    params = {**DEFAULTS, "address": url, "username": "admin", "password": "hunter2hunter2", "pause": 0, "timeout": 120, "uuid": UUID, **options}
+    params = {**DEFAULTS, "address": url, "username": "admin", "password": "hunter2hunter2", "pause": 0, "timeout": 300, "uuid": UUID, **options}
     return redfish_boot.run(Task(params, check_mode, True, lambda _text: None))
 
 
 def system(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{url}/redfish/v1/Systems/{UUID}", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{url}/redfish/v1/Systems/{UUID}", timeout=300) as answer:  # noqa: S310
         found: dict[str, Any] = json.load(answer)
         return found
 

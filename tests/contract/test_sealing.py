@@ -55,7 +55,7 @@ def test_kubeseal_opens_what_we_seal(pairs: list[keys.KeyPair], tmp_path: Path, 
     item = sealed_secret.seal(wanted, None, pairs[number:]).item
     (tmp_path / "keys.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [keys.as_secret(pair, "kube-system") for pair in pairs]}))
     argv = [str(kubeseal), "--recovery-unseal", "--recovery-private-key", str(tmp_path / "keys.json")]
-    answer = subprocess.run(argv, input=json.dumps(item), capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run(argv, input=json.dumps(item), capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr
     secret = json.loads(answer.stdout)
     assert values_of(secret) == VALUES
@@ -70,7 +70,7 @@ def test_we_open_what_kubeseal_seals(pairs: list[keys.KeyPair], tmp_path: Path, 
     data = {name: base64.b64encode(value).decode() for name, value in VALUES.items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database", "namespace": "shop"}, "data": data}
     argv = [str(kubeseal), "--cert", str(tmp_path / "certificate.pem"), "--scope", scope, "--format", "yaml"]
-    answer = subprocess.run(argv, input=json.dumps(secret), capture_output=True, text=True, timeout=30, check=False)
+    answer = subprocess.run(argv, input=json.dumps(secret), capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stderr
     item = yaml.safe_load(answer.stdout)
     assert sealed_secret.opened(item, pairs) == VALUES
@@ -134,7 +134,7 @@ def test_the_controller_takes_our_keys_and_makes_none(cluster: Cluster, certific
 def test_the_controller_opens_what_we_seal(cluster: Cluster, certificate_url: str, pairs: list[keys.KeyPair], scope: str) -> None:
     wanted = sealed_secret.Wanted(f"sealed-{scope}", "default", VALUES, scope, labels={"app": "shop"})
     item = sealed_secret.seal(wanted, None, pairs[1:]).item
-    applied = run(kube_apply, {"kubeconfig": str(cluster.kubeconfig), "objects": [item], "timeout": 60, "wait": True})
+    applied = run(kube_apply, {"kubeconfig": str(cluster.kubeconfig), "objects": [item], "timeout": 300, "wait": True})
     assert applied.changed
     secret = secret_of(cluster, "default", wanted.name)
     assert values_of(secret) == VALUES
@@ -144,7 +144,7 @@ def test_the_controller_opens_what_we_seal(cluster: Cluster, certificate_url: st
 def test_what_no_key_opens_is_told(cluster: Cluster, certificate_url: str, pairs: list[keys.KeyPair]) -> None:
     item = sealed_secret.seal(sealed_secret.Wanted("foreign", "default", {"password": b"x"}), None, pairs[:1]).item
     with pytest.raises(PlatformError, match=r"SealedSecret default/foreign.*it cannot be unsealed: no key could decrypt secret \(password\)"):
-        run(kube_apply, {"kubeconfig": str(cluster.kubeconfig), "objects": [item], "timeout": 60, "wait": True})
+        run(kube_apply, {"kubeconfig": str(cluster.kubeconfig), "objects": [item], "timeout": 300, "wait": True})
 
 
 @dataclass
@@ -179,7 +179,7 @@ class Component:
         fixed = {**places, **kubeconfig, **options, "definition": definition, "pins": {}, "kubernetes_version": "v1.36.3"}
         rendered = run(component_render, fixed, check=check)
         outline = {**rendered.values["definition"], "generated_secrets": definition["generated_secrets"]}
-        about = {"path": rendered.values["path"], "vault_password": "hunter2hunter2", "timeout": 90, "state": state}
+        about = {"path": rendered.values["path"], "vault_password": "hunter2hunter2", "timeout": 300, "state": state}
         arguments = {**kubeconfig, "definition": outline, **about}
         return rendered, run(component_deliver, arguments, check=check)
 

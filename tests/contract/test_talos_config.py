@@ -31,7 +31,7 @@ EMPTY_SCHEMATIC = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b
 
 @pytest.fixture(scope="module")
 def bundle() -> str:
-    return secrets.generate(talosctl=talosctl(), contract="v1.13", deadline=Deadline(60))
+    return secrets.generate(talosctl=talosctl(), contract="v1.13", deadline=Deadline(300))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ class Renderer:
 
     def __call__(self, *, program: str = "", throwaway_secrets: bool = False, **changes: Any) -> RenderedConfig:
         options = with_defaults({**self.options, **changes})
-        return render(options, talosctl=program or talosctl(), deadline=Deadline(60), throwaway_secrets=throwaway_secrets)
+        return render(options, talosctl=program or talosctl(), deadline=Deadline(300), throwaway_secrets=throwaway_secrets)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ PASSWORD = "pass wörd"
 
 @pytest.fixture(scope="module")
 def bundle() -> str:
-    return secrets.generate(talosctl=talosctl(), contract="v1.13", deadline=Deadline(60))
+    return secrets.generate(talosctl=talosctl(), contract="v1.13", deadline=Deadline(300))
 
 
 @pytest.fixture(scope="module")

@@ -34,28 +34,28 @@ def gone(pid: int) -> bool:
 
 
 def test_everything_it_left_comes_back() -> None:
-    result = command.run(["sh", "-c", "cat; echo err >&2; exit 3"], deadline=Deadline(10), stdin="in")
+    result = command.run(["sh", "-c", "cat; echo err >&2; exit 3"], deadline=Deadline(300), stdin="in")
     assert (result.returncode, result.stdout, result.stderr) == (3, "in", "err\n")
 
 
 def test_the_environment_is_added_to() -> None:
-    result = command.run(["sh", "-c", 'echo "$ADDED $HOME"'], deadline=Deadline(10), environment={"ADDED": "x"})
+    result = command.run(["sh", "-c", 'echo "$ADDED $HOME"'], deadline=Deadline(300), environment={"ADDED": "x"})
     assert result.stdout == f"x {os.environ['HOME']}\n"
 
 
 def test_output_that_is_not_text_does_no_harm() -> None:
-    assert command.run(["printf", r"\377"], deadline=Deadline(10)).stdout == "\ufffd"
+    assert command.run(["printf", r"\377"], deadline=Deadline(300)).stdout == "\ufffd"
 
 
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(CommandError, match="the program '/nonexistent/x' was not found"):
-        command.run(["/nonexistent/x"], deadline=Deadline(10))
+        command.run(["/nonexistent/x"], deadline=Deadline(300))
 
 
 def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(CommandError, match="could not be started: Permission denied"):
-        command.run([str(tmp_path / "x")], deadline=Deadline(10))
+        command.run([str(tmp_path / "x")], deadline=Deadline(300))
 
 
 def test_the_deadline_ends_the_whole_group(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ There is no state of our own. Killed at any point and run again, it finds the ma
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,9 +30,9 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.client_erro
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import parse_dry_run
 from ansible_collections.trinode.platform.plugins.module_utils.talos.documents import MAIN, KeptImage
 from ansible_collections.trinode.platform.plugins.module_utils.talos.etcd_summary import summarize
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk, MachineState, Status, link_of, read_status
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import Disk, MachineState, Status, read_status
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine_wait import Wait
-from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe
+from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import Machine, observe, own_link
 
 # In check mode nobody boots the machine meanwhile; give one that is just rebooting a moment.
 CHECK_SECONDS = 15.0
@@ -87,7 +86,7 @@ def apply(request: Request, *, deadline: Deadline) -> Applied:
     maintenance = shown.trust == machine_tls.MAINTENANCE
     client = request.machine.maintenance_client(shown.fingerprint) if maintenance else request.machine.client()
     disks = _disks(request, deadline) if request.needs_disks else ()
-    config = request.render(_link(client, deadline) if request.needs_link else "", disks)
+    config = request.render(own_link(client, deadline) if request.needs_link else "", disks)
     return _install(request, client, config, deadline) if maintenance else _update(request, client, config, state, deadline)
 
 
@@ -112,15 +111,6 @@ def _settle(request: Request, deadline: Deadline) -> tuple[machine_tls.Handshake
         wait.say(obstacle)
         limit.check(f"The machine did not come to rest: {obstacle}", where=request.label, hint="Look at its console.")
         limit.pause(0.5)
-
-
-def _link(client: Talosctl, deadline: Deadline) -> str:
-    """The link that holds the address by which the machine is reached."""
-    try:
-        address = socket.getaddrinfo(client.address, None)[0][4][0]
-    except OSError as error:
-        raise ConnectionFailed("this name does not resolve", where=client.address) from error
-    return link_of(str(address), client.get("addresses", deadline=deadline))
 
 
 def _install(request: Request, client: Talosctl, config: str, deadline: Deadline) -> Applied:

@@ -115,6 +115,12 @@ class Talosctl:
             result = self.run(*arguments, action="apply the machine configuration", deadline=deadline, seconds=60)
         return result.stderr
 
+    def patch_config(self, text: str, *, deadline: Deadline) -> None:
+        """Merge documents into the machine configuration, without a reboot (strategic merge patches)."""
+        with private_file(text) as path:
+            arguments = ["patch", "machineconfig", "--patch", f"@{path}", "--mode", "no-reboot"]
+            self.run(*arguments, action="change the machine configuration", deadline=deadline, seconds=60)
+
     def services(self, *, deadline: Deadline) -> list[client_output.ServiceState]:
         """State of every Talos service."""
         return client_output.parse_services(self.run("services", action="read its services", deadline=deadline).stdout)

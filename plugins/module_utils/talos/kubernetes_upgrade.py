@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kubernetes is upgraded by talosctl upgrade-k8s: look, refuse or go, tell its lines as they come, and look whether everything runs the version.
 
-talosctl goes on where an interrupted call of it has stopped, so there is nothing of ours to remember.
+talosctl goes on where an interrupted call of it has stopped, so there is nothing of ours to remember. Where there is a virtual address, API servers and
+schedulers come before (control_plane_upgrade), and talosctl finds them done.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.client impor
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
 from ansible_collections.trinode.platform.plugins.module_utils.kube.states import part
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
-from ansible_collections.trinode.platform.plugins.module_utils.talos import kubernetes_plan
+from ansible_collections.trinode.platform.plugins.module_utils.talos import control_plane_upgrade, kubernetes_plan
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
+from ansible_collections.trinode.platform.plugins.module_utils.talos.control_plane_upgrade import SharedAddress
 from ansible_collections.trinode.platform.plugins.module_utils.talos.kubernetes_plan import Component, DeprecatedCall
 
-_CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_CONTROL_PLANE = (control_plane_upgrade.API_SERVER, "kube-controller-manager", "kube-scheduler")
 _PODS = "/api/v1/namespaces/kube-system/pods"
 _TAIL = 12
 _PAUSE_SECONDS = 1.0
@@ -32,15 +34,21 @@ _PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Request:
-    """``client`` is talosctl at a control plane; ``servers`` the URLs of the API servers, each of which counts the calls that it gets."""
+    """``client`` is talosctl at a control plane; ``machines`` at every one: each API server counts its calls. ``shared``: their virtual address."""
 
     client: Talosctl
     kubeconfig: str
     context: str
-    servers: Sequence[str]
+    machines: Sequence[Talosctl]
     version: str
     endpoint: str
     check_mode: bool
+    shared: SharedAddress | None = None
+
+    @property
+    def servers(self) -> list[str]:
+        """URLs of the API servers."""
+        return [f"https://{f'[{machine.address}]' if ':' in machine.address else machine.address}:6443" for machine in self.machines]
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,10 @@ def upgrade(request: Request, *, deadline: Deadline) -> Upgraded:
         # talosctl has a --dry-run, which fetches the images and applies every machine config as it is all the same (1.13.8).
         if request.check_mode:
             return Upgraded(tuple(before), tuple(late))
-        output = _run(request, deadline)
+        output = []
+        if request.shared is not None and len(request.machines) > 1 and control_plane_upgrade.is_needed(late):
+            output += _upgrade_control_plane(request, request.shared, late, kube, deadline)
+        output += _run(request, deadline)
         _wait(kube, request.version, deadline)
         return Upgraded(tuple(before), tuple(late), tuple(output))
     finally:
@@ -76,11 +87,16 @@ def upgrade(request: Request, *, deadline: Deadline) -> Upgraded:
 def _look(kube: Client, deadline: Deadline) -> tuple[list[Component], list[str]]:
     """The programs of Kubernetes with their versions, and the versions of Talos below them."""
     nodes, _version = retried(lambda: kube.list("/api/v1/nodes", deadline=deadline), deadline, "the nodes")
-    pods, _version = retried(lambda: kube.list(_PODS, {"labelSelector": "tier=control-plane"}, deadline=deadline), deadline, "the control plane's pods")
+    pods = _pods(kube, deadline)
     found = [Component("kubelet", str(node["metadata"]["name"]), str(_information(node).get("kubeletVersion") or "")) for node in nodes]
     found += [component for pod in pods for component in _components(pod)]
     talos = [match[1] for node in nodes if (match := re.search(r"\((v[^)]+)\)", str(_information(node).get("osImage") or "")))]
     return found, talos
+
+
+def _pods(kube: Client, deadline: Deadline) -> list[Json]:
+    """The static pods of all control planes."""
+    return retried(lambda: kube.list(_PODS, {"labelSelector": "tier=control-plane"}, deadline=deadline), deadline, "the control plane's pods")[0]
 
 
 def _information(node: Json) -> Json:
@@ -115,9 +131,22 @@ def _calls(request: Request, deadline: Deadline) -> list[DeprecatedCall]:
     return list(found)
 
 
-def _run(request: Request, deadline: Deadline) -> list[str]:
+def _upgrade_control_plane(request: Request, shared: SharedAddress, late: Sequence[Component], kube: Client, deadline: Deadline) -> list[str]:
+    """API servers and schedulers as control_plane_upgrade says. Returns what talosctl said of the upgrade before."""
+    machines = {str(found.spec["nodename"]): machine for machine in request.machines for found in machine.get("nodename", deadline=deadline)}
+    strangers = sorted({component.node for component in late if component.name == control_plane_upgrade.API_SERVER} - set(machines))
+    if strangers:
+        raise RefusedError(f"API servers run on {', '.join(strangers)} too", where="endpoints", hint="Name all control planes. Nothing was touched.")
+    # talosctl looks at what it looks at before it begins, and fetches the images.
+    output = _run(request, deadline, "--dry-run")
+    cluster = control_plane_upgrade.ControlPlane(machines, shared, lambda: _pods(kube, deadline))
+    control_plane_upgrade.upgrade(cluster, late, request.version, deadline=deadline)
+    return output
+
+
+def _run(request: Request, deadline: Deadline, *options: str) -> list[str]:
     """talosctl, its lines as progress. Documentation and examples in the configurations would differ from what we render."""
-    arguments = ["upgrade-k8s", "--to", request.version.removeprefix("v"), "--with-docs=false", "--with-examples=false"]
+    arguments = ["upgrade-k8s", "--to", request.version.removeprefix("v"), "--with-docs=false", "--with-examples=false", *options]
     arguments += ["--endpoint", request.endpoint] if request.endpoint else []
     lines: list[str] = []
     with command.started(request.client.argv(*arguments)) as process, selectors.DefaultSelector() as selector:

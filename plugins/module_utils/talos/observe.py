@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
@@ -13,7 +14,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos import mach
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_errors import CertificateMismatch
 from ansible_collections.trinode.platform.plugins.module_utils.talos.credentials_talosconfig import ClientContext, read_talosconfig
-from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import KINDS, MachineState, describe
+from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import KINDS, MachineState, describe, link_of
 
 ALL_SUBJECTS = tuple(KINDS)
 
@@ -83,3 +84,12 @@ def _unreadable(state: MachineState, error: ConnectionFailed | CommandError) -> 
         raise error
     trust = state.trust if state.trust == machine_tls.OURS else machine_tls.FOREIGN
     return MachineState(state.address, trust, state.fingerprint, error.what)
+
+
+def own_link(client: Talosctl, deadline: Deadline) -> str:
+    """The link that holds the address by which the machine is reached."""
+    try:
+        address = socket.getaddrinfo(client.address, None)[0][4][0]
+    except OSError as error:
+        raise ConnectionFailed("this name does not resolve", where=client.address) from error
+    return link_of(str(address), client.get("addresses", deadline=deadline))

@@ -80,7 +80,7 @@ def base_patch(options: Mapping[str, Any], installer_image: str) -> Patch:
     # The generator writes ``auto: stable``, which a fixed name excludes.
     documents.append({"apiVersion": "v1alpha1", "kind": "HostnameConfig", "auto": {"$patch": "delete"}, "hostname": options["hostname"]})
     if options["vip"] and options["machine_role"] == "controlplane":
-        documents.append(_vip_document(options["vip"], options["vip_link"]))
+        documents.append(vip_document(options["vip"], options["vip_link"]))
     for host, endpoints in sorted(options["registry_mirrors"].items()):
         if not isinstance(endpoints, list) or not endpoints or not all(isinstance(endpoint, str) for endpoint in endpoints):
             raise InputError(
@@ -177,7 +177,8 @@ def _main_document(options: Mapping[str, Any], installer_image: str) -> dict[str
     return {"machine": machine, "cluster": cluster}
 
 
-def _vip_document(vip: str, link: str) -> dict[str, Any]:
+def vip_document(vip: str, link: str) -> dict[str, Any]:
+    """The document of a machine config that shares a virtual address among control planes."""
     if not link:
         raise InputError(
             f"it is not known which link shall carry the virtual address {vip}",

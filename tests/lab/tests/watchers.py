@@ -128,10 +128,6 @@ class Api(Watcher):
             return bool(pool.request("GET", "/api/v1/namespaces/kube-system").status == 200)
         return False
 
-    def gaps(self) -> list[float]:
-        """The times without an answer that were too long, in seconds."""
-        return [seconds for seconds in self._between() if seconds >= API_SECONDS]
-
     def longest(self) -> float:
         """The longest time without an answer, in seconds."""
         return max(self._between(), default=0.0)

@@ -35,7 +35,7 @@ class Cluster:
         self.items = {item["metadata"]["name"]: copy.deepcopy(item) for item in items}
         self.script = script or []
         self.asked: list[Json] = []
-        self.deadline = Deadline(20)
+        self.deadline = Deadline(300)
         self._changed = threading.Condition()
         self._version = 1
 
@@ -139,7 +139,7 @@ def _becomes(revision: str = NEW, sync: str = "Synced", started: str = "", phase
 
 def _access(cluster: Cluster) -> Applications:
     client: Any = cluster
-    return Applications(client, Deadline(15))
+    return Applications(client, Deadline(300))
 
 
 def _knows(commit: str) -> commits.Knows:

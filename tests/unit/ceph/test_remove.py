@@ -174,7 +174,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def work(world: World, **options: Any) -> remove.Removal:
-    return remove.start(world, Deadline(30), **{"settle": 0.0, **options})  # type: ignore[arg-type]  as much of a client as is needed
+    return remove.start(world, Deadline(300), **{"settle": 0.0, **options})  # type: ignore[arg-type]  as much of a client as is needed
 
 
 ORDER = ["out", "forget", "stop", "purge", "delete"]

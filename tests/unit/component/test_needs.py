@@ -48,7 +48,7 @@ def test_a_component_waits_until_another_worker_says_ready(tmp_path: Path) -> No
     RunLog(str(tmp_path)).record("a", "applying")
     worker = threading.Timer(0.15, lambda: RunLog(str(tmp_path)).record("a", "ready"))
     worker.start()
-    needs.wait("b", ["a"], RunLog(str(tmp_path)), Deadline(10))
+    needs.wait("b", ["a"], RunLog(str(tmp_path)), Deadline(300))
     worker.join()
     assert latest(RunLog(str(tmp_path)).read())["a"].state == "ready"
 
@@ -57,9 +57,9 @@ def test_a_failure_blocks_at_once_and_the_next_one_names_its_root(tmp_path: Path
     log = RunLog(str(tmp_path))
     log.record("a", "failed", "its image cannot be pulled")
     with pytest.raises(needs.BlockedError, match="blocked by a: its image cannot be pulled"):
-        needs.wait("b", ["a"], log, Deadline(10))
+        needs.wait("b", ["a"], log, Deadline(300))
     with pytest.raises(needs.BlockedError, match="blocked by b: by a"):
-        needs.wait("c", ["b"], log, Deadline(10))
+        needs.wait("c", ["b"], log, Deadline(300))
     assert latest(log.read())["c"].detail == "by a"
 
 

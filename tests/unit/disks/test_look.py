@@ -293,7 +293,7 @@ def test_of_wiped_disks_only_those_are_looked_at_whatever_was_on_them() -> None:
 
 def printed(shell: Sequence[str], *operands: str) -> str:
     command = reader.job("m1", {}, image="i", directory="/dev", seconds=5)["spec"]["template"]["spec"]["containers"][0]["command"]
-    return subprocess.run([*shell, *command[1:], *operands], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run([*shell, *command[1:], *operands], capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 @pytest.mark.parametrize("shell", [["sh"], ["busybox", "sh"], ["bash", "--posix"]], ids=" ".join)

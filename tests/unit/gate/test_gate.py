@@ -68,7 +68,7 @@ def test_the_gate_opens_when_findings_go_and_stay_away() -> None:
         seen.append(1)
         return [Result("etcd", "", tuple(next(looks, [])))]
 
-    wait_until_open(one, stable_for=lambda _results: 0.05, deadline=Deadline(30))
+    wait_until_open(one, stable_for=lambda _results: 0.05, deadline=Deadline(300))
     assert len(seen) >= 5, "a finding in between must start the time anew"
 
 

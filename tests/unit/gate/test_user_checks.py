@@ -45,7 +45,7 @@ def python(text: str, seconds: float = 20) -> Command:
     ],
 )
 def test_a_command(check: Command, state: str, seen: str, problem: str) -> None:
-    result = user_checks.run(check, SOURCES, Deadline(30))
+    result = user_checks.run(check, SOURCES, Deadline(300))
     assert (result.check, result.state, result.seen) == ("command mine", state, seen)
     assert [finding.problem for finding in result.findings] == ([] if not problem else [result.findings[0].problem])
     if problem:
@@ -54,19 +54,19 @@ def test_a_command(check: Command, state: str, seen: str, problem: str) -> None:
 
 def test_a_command_is_told_where_the_cluster_is() -> None:
     names = ["KUBECONFIG", "TALOSCONFIG", "TRINODE_GATE_PLANNED_LOSS"]
-    result = user_checks.run(python(f"import os; print(*(os.environ[name] for name in {names}))"), SOURCES, Deadline(30))
+    result = user_checks.run(python(f"import os; print(*(os.environ[name] for name in {names}))"), SOURCES, Deadline(300))
     assert result.seen == "/c/kubeconfig /c/talosconfig 192.0.2.12"
 
 
 def test_they_run_when_all_others_pass_and_once_until_something_else_fails(tmp_path: Path) -> None:
     log = tmp_path / "log"
     own = UserChecks([python(f"open({str(log)!r}, 'a').write('x')")])
-    assert [result.state for result in own.look(SOURCES, Deadline(30), others_pass=False)] == ["not run"]
+    assert [result.state for result in own.look(SOURCES, Deadline(300), others_pass=False)] == ["not run"]
     for _look in range(2):
-        assert [result.state for result in own.look(SOURCES, Deadline(30), others_pass=True)] == ["passed"]
+        assert [result.state for result in own.look(SOURCES, Deadline(300), others_pass=True)] == ["passed"]
     assert log.read_text() == "x"
-    own.look(SOURCES, Deadline(30), others_pass=False)
-    own.look(SOURCES, Deadline(30), others_pass=True)
+    own.look(SOURCES, Deadline(300), others_pass=False)
+    own.look(SOURCES, Deadline(300), others_pass=True)
     assert log.read_text() == "xx"
 
 
@@ -74,12 +74,12 @@ def test_one_that_failed_runs_again_after_a_while(tmp_path: Path, monkeypatch: p
     log = tmp_path / "log"
     own = UserChecks([python(f"open({str(log)!r}, 'a').write('x'); raise SystemExit(1)")])
     for _look in range(3):
-        assert [result.state for result in own.look(SOURCES, Deadline(30), others_pass=True)] == ["FAILED"]
+        assert [result.state for result in own.look(SOURCES, Deadline(300), others_pass=True)] == ["FAILED"]
     assert log.read_text() == "x"
     monkeypatch.setattr(user_checks, "AGAIN_SECONDS", 0.0)
     own = UserChecks([python(f"open({str(log)!r}, 'a').write('x'); raise SystemExit(1)")])
     for _look in range(2):
-        own.look(SOURCES, Deadline(30), others_pass=True)
+        own.look(SOURCES, Deadline(300), others_pass=True)
     assert log.read_text() == "xxx"
     assert [result.seen for result in own.look(SOURCES, Deadline(1), others_pass=True)] == ["exit code 1"], "no time is left to run it"
     assert log.read_text() == "xxx"
@@ -87,7 +87,7 @@ def test_one_that_failed_runs_again_after_a_while(tmp_path: Path, monkeypatch: p
 
 def test_in_check_mode_nothing_runs(tmp_path: Path) -> None:
     own = UserChecks([python(f"open({str(tmp_path / 'log')!r}, 'w')"), Job("x", "default", {}, 5)], allowed=False)
-    results = own.look(SOURCES, Deadline(30), others_pass=True)
+    results = own.look(SOURCES, Deadline(300), others_pass=True)
     assert [(result.check, result.state, result.seen) for result in results] == [
         ("command mine", "not run", "is not run in check mode"),
         ("job x", "not run", "is not run in check mode"),

@@ -64,11 +64,11 @@ def pulls(tmp_path: Path) -> int:
 
 def test_pulled_once_per_repository(helm: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
-    first = fetch(chart(), helm=str(helm), cache_directory=cache, deadline=Deadline(10))
+    first = fetch(chart(), helm=str(helm), cache_directory=cache, deadline=Deadline(300))
     assert Path(first).read_text() == CONTENT
-    assert fetch(chart(), helm=str(helm), cache_directory=cache, deadline=Deadline(10)) == first
+    assert fetch(chart(), helm=str(helm), cache_directory=cache, deadline=Deadline(300)) == first
     assert pulls(tmp_path) == 1
-    assert fetch(chart(repository="https://other.example.org"), helm=str(helm), cache_directory=cache, deadline=Deadline(10)) != first
+    assert fetch(chart(repository="https://other.example.org"), helm=str(helm), cache_directory=cache, deadline=Deadline(300)) != first
     assert pulls(tmp_path) == 2
     assert [path.name for path in Path(first).parent.iterdir()] == ["probe-1.2.3.tgz"]
 
@@ -76,8 +76,8 @@ def test_pulled_once_per_repository(helm: Path, tmp_path: Path) -> None:
 def test_digests_are_checked_on_pull_and_in_the_cache(helm: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     with pytest.raises(RefusedError, match=f"its digest is {DIGEST}, not sha256:0000"):
-        fetch(chart(digest="sha256:" + "0" * 64), helm=str(helm), cache_directory=cache, deadline=Deadline(10))
-    path = Path(fetch(chart(digest=DIGEST), helm=str(helm), cache_directory=cache, deadline=Deadline(10)))
+        fetch(chart(digest="sha256:" + "0" * 64), helm=str(helm), cache_directory=cache, deadline=Deadline(300))
+    path = Path(fetch(chart(digest=DIGEST), helm=str(helm), cache_directory=cache, deadline=Deadline(300)))
     path.write_text("something else")
-    fetch(chart(digest=DIGEST), helm=str(helm), cache_directory=cache, deadline=Deadline(10))
+    fetch(chart(digest=DIGEST), helm=str(helm), cache_directory=cache, deadline=Deadline(300))
     assert path.read_text() == CONTENT

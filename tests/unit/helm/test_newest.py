@@ -30,7 +30,7 @@ def helm(tmp_path: Path) -> str:
 
 
 def test_each_pin_is_asked_and_a_failure_is_a_line(helm: str, tmp_path: Path) -> None:
-    found = newest(PINS, mirror="", helm=helm, deadline=Deadline(20))
+    found = newest(PINS, mirror="", helm=helm, deadline=Deadline(300))
     assert [(item.pin, item.newest, item.behind, bool(item.problem)) for item in found] == [
         ("cilium", "1.20.1", True, False),
         ("istiod", "", False, True),
@@ -43,7 +43,7 @@ def test_each_pin_is_asked_and_a_failure_is_a_line(helm: str, tmp_path: Path) ->
 
 
 def test_the_mirror_takes_the_place_of_every_repository(helm: str, tmp_path: Path) -> None:
-    newest(PINS, mirror="https://mirror.example.org", helm=helm, deadline=Deadline(20))
+    newest(PINS, mirror="https://mirror.example.org", helm=helm, deadline=Deadline(300))
     assert all("mirror.example.org" in call for call in (tmp_path / "calls").read_text().splitlines())
 
 

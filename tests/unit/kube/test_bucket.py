@@ -124,7 +124,7 @@ def test_an_object_is_written_read_and_deleted(client: Client, store: Store) -> 
 
 def test_a_port_of_its_own_is_part_of_what_is_signed(client: Client, store: Store) -> None:
     store.place["BUCKET_PORT"] = "8080"
-    found = bucket.read(client, "loki", "loki-bucket", Deadline(10))
+    found = bucket.read(client, "loki", "loki-bucket", Deadline(300))
     assert found.request("GET", "a", 200, 10).headers == {"Host": f"{PLACE['BUCKET_HOST']}:8080"}
 
 

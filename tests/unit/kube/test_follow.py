@@ -66,7 +66,7 @@ class Server:
 
 def follow(server: Server, expected: int) -> list[Seen]:
     news: queue.SimpleQueue[Seen] = queue.SimpleQueue()
-    follower = Follower(server, Collection("/things", "a=b"), Deadline(10), news).start()  # type: ignore[arg-type]
+    follower = Follower(server, Collection("/things", "a=b"), Deadline(300), news).start()  # type: ignore[arg-type]
     seen = [news.get(timeout=5) for _ in range(expected)]
     follower.stop()
     follower.join()

@@ -36,7 +36,7 @@ def client(answers: dict[str, tuple[int, bytes]], asked: list[str]) -> Client:
 
     configuration: Any = SimpleNamespace(host=EARLY, auth_settings=dict)
     pool: Any = SimpleNamespace(request=request)
-    return Client(configuration, pool, Deadline(10), list(answers))
+    return Client(configuration, pool, Deadline(300), list(answers))
 
 
 def test_another_server_is_asked() -> None:
@@ -77,7 +77,7 @@ def sending(answers: list[Any], resource: Resource = GEARS) -> Sender:
 
     there: Any = SimpleNamespace(request=request, server=EARLY)
     nothing: Any = SimpleNamespace(read=lambda _key: None, namespaces=set())
-    return Sender(there, Request(), {(resource.api_version, resource.kind): resource}, nothing, Deadline(20))
+    return Sender(there, Request(), {(resource.api_version, resource.kind): resource}, nothing, Deadline(300))
 
 
 @pytest.mark.parametrize("refusal", [NOT_SERVED, UNKNOWN_FIELD])

@@ -164,7 +164,7 @@ def client(server: Server, tmp_path: Path) -> Iterator[Client]:
         "users": [{"name": "x", "user": {}}],
     }
     path.write_text(json.dumps(config))
-    connected = connect(str(path), deadline=Deadline(30))
+    connected = connect(str(path), deadline=Deadline(300))
     yield connected
     connected.close()
 

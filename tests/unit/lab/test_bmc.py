@@ -196,12 +196,12 @@ def test_an_image_that_cannot_be_read_is_refused(bmc: Bmc, url: str) -> None:
 def test_wrong_password(bmc: Bmc) -> None:
     with pytest.raises(sushy.exceptions.AccessError):
         bmc.connect(password="wrong").get_system_collection()
-    assert requests.get(f"{bmc.url}/redfish/v1/Systems", verify=str(bmc.settings.bmc / "ca.crt"), timeout=10).status_code == 401
+    assert requests.get(f"{bmc.url}/redfish/v1/Systems", verify=str(bmc.settings.bmc / "ca.crt"), timeout=300).status_code == 401
 
 
 def test_basic_authentication_works_too(bmc: Bmc) -> None:
     answer = requests.get(
-        f"{bmc.url}/redfish/v1/Systems", auth=(bmc_identity.USER, bmc_identity.password(bmc.settings.bmc)), verify=str(bmc.settings.bmc / "ca.crt"), timeout=10
+        f"{bmc.url}/redfish/v1/Systems", auth=(bmc_identity.USER, bmc_identity.password(bmc.settings.bmc)), verify=str(bmc.settings.bmc / "ca.crt"), timeout=300
     )
     assert answer.json()["Members@odata.count"] == 1
 
@@ -209,8 +209,8 @@ def test_basic_authentication_works_too(bmc: Bmc) -> None:
 def test_a_session_is_of_one_bmc_only(bmc: Bmc) -> None:
     given = {"UserName": bmc_identity.USER, "Password": bmc_identity.password(bmc.settings.bmc)}
     ca, other = str(bmc.settings.bmc / "ca.crt"), bmc.settings.bmc_url(bmc.settings.machines[1])
-    token = requests.post(f"{bmc.url}/redfish/v1/SessionService/Sessions", json=given, verify=ca, timeout=10).headers["X-Auth-Token"]
-    codes = [requests.get(f"{url}/redfish/v1/Systems", headers={"X-Auth-Token": token}, verify=ca, timeout=10).status_code for url in (bmc.url, other)]
+    token = requests.post(f"{bmc.url}/redfish/v1/SessionService/Sessions", json=given, verify=ca, timeout=300).headers["X-Auth-Token"]
+    codes = [requests.get(f"{url}/redfish/v1/Systems", headers={"X-Auth-Token": token}, verify=ca, timeout=300).status_code for url in (bmc.url, other)]
     assert codes == [200, 401]
 
 
@@ -226,7 +226,7 @@ def test_down_and_up(bmc: Bmc) -> None:
 def test_wrong_certificate(bmc: Bmc) -> None:
     bmc.fault("wrong-certificate")
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(bmc.url, verify=str(bmc.settings.bmc / "ca.crt"), timeout=10)
+        requests.get(bmc.url, verify=str(bmc.settings.bmc / "ca.crt"), timeout=300)
 
 
 def test_frozen(bmc: Bmc) -> None:
@@ -237,7 +237,7 @@ def test_frozen(bmc: Bmc) -> None:
 
 def test_busy_ends_by_itself(bmc: Bmc) -> None:
     bmc.fault("busy")
-    codes = [requests.get(f"{bmc.url}/redfish/v1", verify=str(bmc.settings.bmc / "ca.crt"), timeout=10).status_code for _ in range(4)]
+    codes = [requests.get(f"{bmc.url}/redfish/v1", verify=str(bmc.settings.bmc / "ca.crt"), timeout=300).status_code for _ in range(4)]
     assert codes == [503, 503, 503, 200]
 
 
@@ -288,7 +288,7 @@ def test_media_that_fail(bmc: Bmc) -> None:
 def test_slow(bmc: Bmc) -> None:
     bmc.fault("slow")
     started = time.monotonic()
-    assert requests.get(f"{bmc.url}/redfish/v1", verify=str(bmc.settings.bmc / "ca.crt"), timeout=20).status_code == 200
+    assert requests.get(f"{bmc.url}/redfish/v1", verify=str(bmc.settings.bmc / "ca.crt"), timeout=300).status_code == 200
     assert time.monotonic() - started > 4
 
 

@@ -34,7 +34,7 @@ def findings(directory: Path, *, talosctl: str = "v1.13.8", helm: str = "v3.22.0
         **valid,
     }
     cluster = Values(Host("all", {}, Origin("inventory")), values)
-    return [f"{finding.variable}: {finding.what}. {finding.hint}" for finding in check_controller(cluster, password, Deadline(20))]
+    return [f"{finding.variable}: {finding.what}. {finding.hint}" for finding in check_controller(cluster, password, Deadline(300))]
 
 
 @pytest.mark.parametrize("talosctl", ["v1.13.8", "v1.13.0", "v1.14.1"])

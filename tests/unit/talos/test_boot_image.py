@@ -98,24 +98,24 @@ def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_factory_learns_the_schematic(factory: str) -> None:
-    assert boot_image.register(make_schematic(), factory, Deadline(10))
+    assert boot_image.register(make_schematic(), factory, Deadline(300))
     assert Factory.received == [b"customization: {}\n"]
 
 
 def test_another_identifier_is_refused(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Factory, "identity", "f" * 64)
     with pytest.raises(ConnectionFailed, match=f"calls the schematic {'f' * 64}, and it is {EMPTY_SCHEMATIC}"):
-        boot_image.register(make_schematic(), factory, Deadline(10))
+        boot_image.register(make_schematic(), factory, Deadline(300))
 
 
 def test_a_mirror_of_files_takes_no_schematic(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Factory, "status", 405)
-    assert not boot_image.register(make_schematic(), factory, Deadline(10))
+    assert not boot_image.register(make_schematic(), factory, Deadline(300))
 
 
 def test_a_factory_that_fails_or_is_not_there(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Factory, "status", 500)
     with pytest.raises(ConnectionFailed, match="answered 500"):
-        boot_image.register(make_schematic(), factory, Deadline(10))
+        boot_image.register(make_schematic(), factory, Deadline(300))
     with pytest.raises(ConnectionFailed, match="does not answer"):
         boot_image.register(make_schematic(), "http://127.0.0.1:9", Deadline(5))

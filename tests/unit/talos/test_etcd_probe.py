@@ -80,7 +80,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def measure(client: Talosctl, seconds: float = 0.1) -> Probe:
-    return etcd_probe.measure_all([client], seconds=seconds, limits=Limits(10, 100), deadline=Deadline(20))[0]
+    return etcd_probe.measure_all([client], seconds=seconds, limits=Limits(10, 100), deadline=Deadline(300))[0]
 
 
 def listens(port: int) -> bool:

@@ -203,7 +203,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, directory: Path, site: Site, permi
     monkeypatch.setattr(Deadline, "pause", lambda _self, _seconds: None)
     machines: Any = [Machine(site, address) for address in (M1, M2, M3)]
     request = Request("lab", "hunter2hunter2", str(directory), "latest", Directory(str(directory)), permission)
-    return etcd_restore.restore(machines[0], machines, request, check_mode=check_mode, deadline=Deadline(60))
+    return etcd_restore.restore(machines[0], machines, request, check_mode=check_mode, deadline=Deadline(300))
 
 
 def test_a_restore_from_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_backup(tmp_path: Path) -> None:
     older(tmp_path, "etcd-lab-20261128T115200Z.backup", "etcd-lab-20261129T115200Z.backup")
     strange = tmp_path / "backups" / "etcd-lab-20200101T000000Z.backup"
     strange.write_text("not ours, whatever its name")
-    made = back_up(clients(program(tmp_path, snapshot(database()))), request(tmp_path), check_mode=False, deadline=Deadline(60))
+    made = back_up(clients(program(tmp_path, snapshot(database()))), request(tmp_path), check_mode=False, deadline=Deadline(300))
     assert made.content is not None
     assert (made.member, made.content.revision, made.content.keys) == ("192.0.2.12", 41, 5)
     assert made.removed == ("etcd-lab-20261128T115200Z.backup",)
@@ -129,7 +129,7 @@ def test_a_backup(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_members")
 def test_check_mode_writes_nothing(tmp_path: Path) -> None:
     older(tmp_path, "etcd-lab-20261128T115200Z.backup", "etcd-lab-20261129T115200Z.backup")
-    made = back_up(clients("/nonexistent"), request(tmp_path), check_mode=True, deadline=Deadline(60))
+    made = back_up(clients("/nonexistent"), request(tmp_path), check_mode=True, deadline=Deadline(300))
     assert (made.member, made.content, made.removed) == ("192.0.2.12", None, ("etcd-lab-20261128T115200Z.backup",))
     assert len(os.listdir(tmp_path / "backups")) == 2
 
@@ -138,7 +138,7 @@ def test_check_mode_writes_nothing(tmp_path: Path) -> None:
 def test_a_torn_snapshot_is_no_backup_and_nothing_older_goes(tmp_path: Path) -> None:
     older(tmp_path, "etcd-lab-20261128T115200Z.backup", "etcd-lab-20261129T115200Z.backup")
     with pytest.raises(InputError, match=r"snapshot of 192.0.2.12: the snapshot's checksum"):
-        back_up(clients(program(tmp_path, snapshot(database())[:-512])), request(tmp_path, 1), check_mode=False, deadline=Deadline(60))
+        back_up(clients(program(tmp_path, snapshot(database())[:-512])), request(tmp_path, 1), check_mode=False, deadline=Deadline(300))
     assert sorted(os.listdir(tmp_path / "backups")) == ["etcd-lab-20261128T115200Z.backup", "etcd-lab-20261129T115200Z.backup"]
 
 

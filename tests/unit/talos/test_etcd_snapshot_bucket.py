@@ -117,7 +117,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bucket(store: Store, keys: Keys = KEYS) -> Bucket:
     # Without TLS, which the module refuses.
-    return Bucket(f"http://127.0.0.1:{store.server_address[1]}/backups/lab", keys, region="eu-central-1", deadline=Deadline(30))
+    return Bucket(f"http://127.0.0.1:{store.server_address[1]}/backups/lab", keys, region="eu-central-1", deadline=Deadline(300))
 
 
 def test_there_and_back(store: Store, tmp_path: Path) -> None:

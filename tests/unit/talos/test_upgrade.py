@@ -117,7 +117,7 @@ class Scene:
         return [call.split()[1] if call.startswith("image") else call.split()[0] for call in self.machine["calls"]]
 
     def run(self, image: str = IMAGE, *, check: bool = False, **params: Any) -> Outcome:
-        given = {"address": "192.0.2.11", "talosconfig": "/nonexistent/talosconfig", "talosctl": str(self.directory / "talosctl"), "timeout": 30, "name": "m1"}
+        given = {"address": "192.0.2.11", "talosconfig": "/nonexistent/talosconfig", "talosctl": str(self.directory / "talosctl"), "timeout": 300, "name": "m1"}
         defaults = {"image": image, "state": "upgraded", "reboot_mode": "default"}
         return talos_upgrade.run(Task({**given, **defaults, **params}, check_mode=check, diff_mode=True, warn=print))
 
