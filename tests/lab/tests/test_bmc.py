@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sushy
+import sushy.auth
 from driver import Lab
 from machines import Machines, wait_for
 
@@ -21,10 +22,9 @@ class Bmc:
 
     def __init__(self, facts: dict[str, Any], number: int) -> None:
         machine = facts["machines"][number - 1]
-        connection = sushy.Sushy(
-            machine["bmc"]["url"], username=facts["bmc"]["username"], password=Path(facts["bmc"]["password_file"]).read_text().strip(),
-            verify=facts["bmc"]["ca_file"],
-        )  # fmt: skip
+        # Without a session, which sushy would end whenever garbage is collected, whether the BMC answers by then or not.
+        auth = sushy.auth.BasicAuth(facts["bmc"]["username"], Path(facts["bmc"]["password_file"]).read_text().strip())
+        connection = sushy.Sushy(machine["bmc"]["url"], auth=auth, verify=facts["bmc"]["ca_file"])
         self.system = connection.get_system(machine["bmc"]["system"])
 
     @property

@@ -68,15 +68,25 @@ class Bmc:
     def __init__(self, settings: Settings, machine: Machine, behind: Machines, images: str) -> None:
         self.settings, self.machine, self.behind, self.images = settings, machine, behind, images
         self.url = settings.bmc_url(machine)
+        self.connections: list[Any] = []
 
     def fault(self, what: str) -> None:
         faults.bmc(self.settings, self.machine, what)
 
     def connect(self, password: str = "") -> Any:
-        return sushy.Sushy(
+        connection = sushy.Sushy(
             self.url, username=bmc_identity.USER, password=password or bmc_identity.password(self.settings.bmc), verify=str(self.settings.bmc / "ca.crt"),
             server_side_retries=0,
         )  # fmt: skip
+        self.connections.append(connection)
+        return connection
+
+    def log_out(self) -> None:
+        """sushy would do it whenever garbage is collected: minutes in the midst of another test, where the BMC is frozen by then."""
+        while self.connections:
+            connection = self.connections.pop()
+            connection._auth.close()
+            connection._auth = None
 
     def system(self) -> Any:
         return self.connect().get_system(f"/redfish/v1/Systems/{self.machine.uuid}")
@@ -118,6 +128,7 @@ def bmc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bmc]:
 def healthy(bmc: Bmc) -> Iterator[None]:
     yield
     bmc.fault("up")
+    bmc.log_out()
     firmware.write(bmc.machine, firmware.Firmware())
     bmc.behind.power = "off"
     bmc.behind.commands.clear()
