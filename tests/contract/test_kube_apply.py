@@ -137,6 +137,27 @@ def test_unknown_fields_are_refused_and_not_dropped(kubeconfig: Path, client: ku
     assert "sise" not in client.get(f"/apis/example.org/v1/namespaces/{namespace}/widgets/one")["spec"]
 
 
+def test_check_mode_takes_a_field_for_granted_that_the_definition_gains(kubeconfig: Path, client: kube_client.Client, namespace: str) -> None:
+    """An upgrade that brings both: a dry run does not change the definition. What is in neither stays refused."""
+    definition = json.loads(json.dumps(WIDGETS).replace("widget", "gadget").replace("Widget", "Gadget"))
+    custom: dict[str, Any] = {"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "one"}, "spec": {"size": 3}}
+    apply(kubeconfig, objects=[definition, custom], namespace=namespace, wait=False)
+    custom["spec"]["teeth"] = 9
+    with pytest.raises(PlatformError, match=r"\.spec\.teeth: field not declared in schema"):
+        apply(kubeconfig, check=True, objects=[definition, custom], namespace=namespace)
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema["properties"]["teeth"] = {"type": "integer"}
+    predicted = apply(kubeconfig, check=True, objects=[definition, custom, {**custom, "metadata": {"name": "two"}}], namespace=namespace)
+    assert [item["action"] for item in predicted.values["objects"]] == ["changed", "changed", "created"]
+    shown = next(entry for entry in predicted.diff if "/one" in entry["before_header"])
+    assert "teeth" not in shown["before"]
+    assert "teeth: 9" in shown["after"]
+    assert "size: 3" in shown["after"]
+    assert "teeth" not in client.get(f"/apis/example.org/v1/namespaces/{namespace}/gadgets/one")["spec"]
+    applied = apply(kubeconfig, objects=[definition, custom], namespace=namespace, wait=False)
+    assert [item["action"] for item in applied.values["objects"]] == ["changed", "changed"]
+
+
 def test_secret_values_never_show(kubeconfig: Path, namespace: str) -> None:
     def secret(value: str) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"token": value, "other": "same"}}

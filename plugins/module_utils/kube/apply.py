@@ -65,7 +65,8 @@ class _Run:
             f"{'comparing' if self._request.dry_run else 'applying'} {len(work.send)} objects" + (f", {len(work.same)} are as they were" if work.same else "")
         )
         existing = Existing(self._client, work.send, resources, self._deadline)
-        sender = Sender(self._client, self._request, resources, existing, self._deadline)
+        definitions = [wanted for wanted in work.send.values() if wanted.key.kind == DEFINITION]
+        sender = Sender(self._client, self._request, resources, existing, self._deadline, definitions=definitions)
         early: dict[Key, Applied] = {}
         if self._set and not self._request.dry_run:
             early = self._require_namespace(self._set, work, sender, existing)

@@ -20,7 +20,7 @@ from ansible_collections.trinode.platform.plugins.module_utils.kube.existing imp
 from ansible_collections.trinode.platform.plugins.module_utils.kube.manifests import Key, Object
 from ansible_collections.trinode.platform.plugins.module_utils.kube.request import FIELD_MANAGER, Applied, Request
 from ansible_collections.trinode.platform.plugins.module_utils.kube.retry import retried
-from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import DEFINITION, Kind, Wanted, may_be_custom
+from ansible_collections.trinode.platform.plugins.module_utils.kube.waves import DEFINITION, Kind, Wanted, defined_kinds, may_be_custom
 
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -30,9 +30,14 @@ _SPREAD_SECONDS = 10.0
 
 
 class Sender:
-    """Applies objects one by one, from any thread. ``left`` collects what the record needs to know of each."""
+    """Applies objects one by one, from any thread. ``left`` collects what the record needs to know of each.
 
-    def __init__(self, client: Client, request: Request, resources: Resources, existing: Existing, deadline: Deadline) -> None:
+    ``definitions`` are those of the same call: a dry run, which changes none, takes the fields that they add for granted.
+    """
+
+    def __init__(
+        self, client: Client, request: Request, resources: Resources, existing: Existing, deadline: Deadline, *, definitions: Iterable[Wanted] = ()
+    ) -> None:
         self.resources = resources
         self.left: dict[Key, record.Left] = {}
         self._client = client
@@ -40,6 +45,7 @@ class Sender:
         self._existing = existing
         self._deadline = deadline
         self._new_kinds: dict[Kind, float] = {}
+        self._definitions = {kind: definition for definition in definitions for kind in defined_kinds([definition.item])} if request.dry_run else {}
 
     def defined(self, kinds: Iterable[Kind]) -> None:
         """The server has just been given the definitions of these kinds."""
@@ -60,6 +66,8 @@ class Sender:
         except ApiError as error:
             if self._request.dry_run and before is None and (error.not_found or error.webhook_unanswered):
                 return Applied(wanted.key, "created", None, wanted.item)
+            if error.unknown_field and self._is_redefined(wanted.kind):
+                return Applied(wanted.key, "changed" if before else "created", before, _overlaid(before or {}, wanted.item))
             raise
         if not self._request.dry_run:
             self.left[wanted.key] = record.left(wanted.body, after["metadata"])
@@ -67,6 +75,10 @@ class Sender:
             return Applied(wanted.key, "created", None, after)
         # By content, not by resourceVersion: a dry run keeps it, and a controller may write the status in between.
         return Applied(wanted.key, "unchanged" if diff.essence(before) == diff.essence(after) else "changed", before, after)
+
+    def _is_redefined(self, kind: Kind) -> bool:
+        """Whether the definition of the kind that goes with this dry run is another one than the server's."""
+        return kind in self._definitions and self.send(self._definitions[kind]).action != "unchanged"
 
     def _patch(self, wanted: Wanted, path: str, *, new: bool) -> Object:
         # The answer to a new definition would be all of it, which is what was sent.
@@ -94,7 +106,7 @@ class Sender:
             try:
                 return retried(ask, self._deadline, str(wanted.key), tries=_TRIES)
             except ApiError as error:
-                if not (error.kind_missing or (error.unknown_field and may_be_custom(wanted.kind))):
+                if not (error.kind_missing or (error.unknown_field and may_be_custom(wanted.kind) and wanted.kind not in self._definitions)):
                     raise
                 since = self._new_kinds.setdefault(wanted.kind, time.monotonic())
                 if time.monotonic() - since > _SPREAD_SECONDS or self._deadline.expired:
@@ -111,3 +123,12 @@ class Sender:
                 where=str(wanted.key),
                 hint="Take it out of the one or the other, or set force_conflicts to take it over.",
             )
+
+
+def _overlaid(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
+    """About what the server would make of it: what is wanted over what is there."""
+    result = dict(before)
+    for key, value in wanted.items():
+        there = result.get(key)
+        result[key] = _overlaid(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return result
