@@ -10,6 +10,7 @@ machine's API server again with every change of its scheduler's configuration (c
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +18,17 @@ from typing import Any
 import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import PlatformError
+from ansible_collections.trinode.platform.plugins.module_utils.errors import InputError, PlatformError
 from ansible_collections.trinode.platform.plugins.module_utils.kube.client import Json
 from ansible_collections.trinode.platform.plugins.module_utils.kube.states import condition, part
 from ansible_collections.trinode.platform.plugins.module_utils.progress import progress
+from ansible_collections.trinode.platform.plugins.module_utils.talos import documents
+from ansible_collections.trinode.platform.plugins.module_utils.talos.apply import read_running
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client import Talosctl
 from ansible_collections.trinode.platform.plugins.module_utils.talos.kubernetes_plan import Component
 from ansible_collections.trinode.platform.plugins.module_utils.talos.machine import link_of
 from ansible_collections.trinode.platform.plugins.module_utils.talos.observe import own_link
-from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import vip_document
+from ansible_collections.trinode.platform.plugins.module_utils.talos.patches import VIP_KIND, vip_document
 
 API_SERVER = "kube-apiserver"
 # In the order of talosctl upgrade-k8s, with their sections of the machine config.
@@ -39,10 +42,20 @@ _MOVE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class SharedAddress:
-    """The virtual address of the control planes. ``link`` carries it; empty: the link that holds the machine's own address."""
+    """The virtual address of the control planes. ``link`` carries it; empty: the link that holds the machine's own. Raises InputError for what is none."""
 
     address: str
     link: str = ""
+
+    def __post_init__(self) -> None:
+        self.is_at(self.address)
+
+    def is_at(self, address: str) -> bool:
+        """Whether it is this address, however that is written."""
+        try:
+            return ipaddress.ip_address(self.address) == ipaddress.ip_address(address)
+        except ValueError as error:
+            raise InputError(f"{self.address!r} is not an address", where="vip", hint="Write it like 192.0.2.10.") from error
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,20 @@ class ControlPlane:
 
     def holder(self, deadline: Deadline) -> str:
         """The node that has the virtual address, empty while none has."""
-        return next((node for node, machine in self.machines.items() if link_of(self.shared.address, machine.get("addresses", deadline=deadline))), "")
+        shared = str(ipaddress.ip_address(self.shared.address))
+        return next((node for node, machine in self.machines.items() if link_of(shared, machine.get("addresses", deadline=deadline))), "")
+
+    def document(self, node: str, deadline: Deadline) -> dict[str, Any] | None:
+        """The document of the node's machine config that has it take part in the address. None: it gets the address in another way, which is not ours."""
+        found = self._configured(node, deadline)
+        # Another one has it: an interrupted run took it out here.
+        if found is None and self.holder(deadline) != node and any(self._configured(other, deadline) for other in self.machines if other != node):
+            return vip_document(self.shared.address, self.shared.link or own_link(self.machines[node], deadline))
+        return found
+
+    def _configured(self, node: str, deadline: Deadline) -> dict[str, Any] | None:
+        config = documents.split(read_running(self.machines[node], deadline=deadline).active, where=node)
+        return next((document for found, document in config.items() if found.kind == VIP_KIND and self.shared.is_at(found.name)), None)
 
 
 def is_needed(behind: Iterable[Component]) -> bool:
@@ -80,13 +106,14 @@ def upgrade(cluster: ControlPlane, behind: Sequence[Component], version: str, *,
 
 
 def _upgrade(cluster: ControlPlane, node: str, program: str, version: str, deadline: Deadline) -> None:
-    machine, image = cluster.machines[node], f"{_REGISTRY}/{program}:{version}"
-    document = vip_document(cluster.shared.address, cluster.shared.link or own_link(machine, deadline))
-    if cluster.holder(deadline) == node:
+    machine, image = cluster.machines[node], f"{_REGISTRY}/{program}:v{version.removeprefix('v')}"
+    document = cluster.document(node, deadline)
+    if document and cluster.holder(deadline) == node:
         _move(cluster, node, document, deadline)
     progress(f"{program} of {node}: {version}")
     # The address may come back to this machine: it waits behind all others now.
-    machine.patch_config(_text({"cluster": {_SECTIONS[program]: {"image": image}}}, document), deadline=deadline)
+    change = {"cluster": {_SECTIONS[program]: {"image": image}}}
+    machine.patch_config(_text(change, document) if document else _text(change), deadline=deadline)
     while missing := unsettled(node, program, image, [item.spec for item in machine.get("staticpods", deadline=deadline)], cluster.pods()):
         deadline.check(f"{missing} does not run as it is configured", where=node, hint="Look at that pod in kube-system. Run again: that goes on from there.")
         deadline.pause(_PAUSE_SECONDS)

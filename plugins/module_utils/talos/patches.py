@@ -18,6 +18,8 @@ from ansible_collections.trinode.platform.plugins.module_utils.talos.redact impo
 KUBEPRISM_PORT = 7445
 """Where every machine serves the Kubernetes API on localhost; Cilium is told the same."""
 
+VIP_KIND = "Layer2VIPConfig"
+
 _EXACT_DISK_KEYS = ("serial", "wwid")
 _OTHER_DISK_KEYS = {"size": "size", "model": "model", "uuid": "uuid", "type": "type", "bus_path": "busPath", "modalias": "modalias"}
 _DISK_TYPES = ("ssd", "hdd", "nvme", "sd")
@@ -185,7 +187,7 @@ def vip_document(vip: str, link: str) -> dict[str, Any]:
             where="vip_link",
             hint="Name the link, like eth0, as talosctl get links shows it; only a task that talks to the machine can find it by itself.",
         )
-    return {"apiVersion": "v1alpha1", "kind": "Layer2VIPConfig", "name": vip, "link": link}
+    return {"apiVersion": "v1alpha1", "kind": VIP_KIND, "name": vip, "link": link}
 
 
 def _check_text(text: str, where: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.trinode.platform.plugins.module_utils.deadline import Deadline
-from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded
+from ansible_collections.trinode.platform.plugins.module_utils.errors import DeadlineExceeded, InputError
 from ansible_collections.trinode.platform.plugins.module_utils.talos import control_plane_upgrade
 from ansible_collections.trinode.platform.plugins.module_utils.talos.client_output import Resource
 from ansible_collections.trinode.platform.plugins.module_utils.talos.control_plane_upgrade import ControlPlane, SharedAddress, turns, unsettled, upgrade
@@ -72,6 +72,8 @@ class World:
     """Three machines that do what they are told; the address goes to the one that waits longest."""
 
     queue: list[str]
+    configured: list[str] = field(default_factory=lambda: ["m1", "m2", "m3"])
+    """Those that have the address in their machine config."""
     story: list[str] = field(default_factory=list)
     versions: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -87,13 +89,15 @@ class World:
                 if document.get("$patch") == "delete":
                     self.story.append(f"{node} without")
                     self.queue.remove(node)
-                elif node not in self.queue:
+                    self.configured.remove(node)
+                elif node not in self.configured:
                     self.story.append(f"{node} with")
                     self.queue.append(node)
+                    self.configured.append(node)
             else:
                 for program, section in PROGRAMS.items():
                     if section in document["cluster"]:
-                        assert self.queue[0] != node, "its API server starts again, and it has the address"
+                        assert self.queue[0] != node or not self.configured, "its API server starts again, and it has the address"
                         image = document["cluster"][section]["image"]
                         assert image == f"registry.k8s.io/{program}:{NEW}"
                         self.versions[node, program] = NEW
@@ -111,6 +115,9 @@ class Machine:
         if kind == "addresses":
             addresses = ["192.0.2.11/24"] + ([f"{VIP}/32"] if self.world.queue[:1] == [self.node] else [])
             return [Resource(address, {"address": address, "linkName": "eth0"}) for address in addresses]
+        if kind == "machineconfig":
+            shared = f"---\napiVersion: v1alpha1\nkind: Layer2VIPConfig\nname: {VIP}\nlink: eth0\n" if self.node in self.world.configured else ""
+            return [Resource("v1alpha1", {"text": f"version: v1alpha1\n{shared}"})]
         assert kind == "staticpods"
         return [Resource(name, pod(name, self.world.versions.get((self.node, name), OLD), number=1)) for name in PROGRAMS]
 
@@ -137,16 +144,29 @@ def test_the_address_moves_before_its_machine_is_touched() -> None:
 
 def test_only_what_is_behind_is_touched() -> None:
     """As after an interrupted run, whose machine has lost the address: it gets that back too."""
-    world = World(["m1", "m3"])
+    world = World(["m1", "m3"], ["m1", "m3"])
     upgrade(cluster(world), [Component("kube-scheduler", "m2", OLD)], NEW, deadline=Deadline(300))
     assert world.story == ["m2 kube-scheduler", "m2 with"]
     assert not control_plane_upgrade.is_needed([Component("kubelet", "m1", OLD)])
 
 
+def test_an_address_that_is_configured_in_another_way_stays_as_it_is() -> None:
+    world = World(["m1"], [])
+    upgrade(cluster(world), [Component("kube-scheduler", node, OLD) for node in ("m1", "m2")], NEW, deadline=Deadline(300))
+    assert world.story == ["m2 kube-scheduler", "m1 kube-scheduler"]
+
+
+def test_the_address_may_be_written_in_another_way() -> None:
+    assert SharedAddress("2001:DB8::0:10").is_at("2001:db8::10")
+    assert not SharedAddress(VIP).is_at("192.0.2.11")
+    with pytest.raises(InputError, match=r"vip: 'here' is not an address"):
+        SharedAddress("here")
+
+
 def test_an_address_that_nobody_takes_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_plane_upgrade, "_MOVE_SECONDS", 0.1)
     monkeypatch.setattr(control_plane_upgrade, "_PAUSE_SECONDS", 0.01)
-    world = World(["m1"])
+    world = World(["m1"], ["m1"])
     with pytest.raises(DeadlineExceeded, match=r"m1: no other machine has taken the address 192\.0\.2\.10"):
         upgrade(cluster(world), [Component("kube-apiserver", "m1", OLD)], NEW, deadline=Deadline(300))
     assert world.story == ["m1 without", "m1 with"]
