@@ -33,6 +33,14 @@ def lab(lab_state: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
+def cluster(lab: Lab) -> Lab:
+    """Three machines that run Kubernetes and a network."""
+    built = lab.playbook("site.yml")
+    assert built.returncode == 0, built.output
+    return lab
+
+
+@pytest.fixture(scope="module")
 def storage(lab: Lab) -> Storage:
     """A cluster on the lab's machines whose Ceph is whole."""
     return built(lab)

@@ -178,12 +178,21 @@ class Lab:
     def apply(self, *objects: dict[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
-    def killed_playbook(self, playbook: str, after: float, *, once: Callable[[], bool] | None = None, components: Sequence[str] | None = NETWORK_ONLY) -> bool:
+    def killed_playbook(
+        self,
+        playbook: str,
+        after: float,
+        *,
+        once: Callable[[], bool] | None = None,
+        variables: dict[str, Any] | None = None,
+        components: Sequence[str] | None = NETWORK_ONLY,
+    ) -> bool:
         """Start a playbook and end it with SIGKILL ``after`` seconds, or as soon as ``once`` is true, as a lost terminal or a power cut would.
 
         True when it was killed, False when it had come to its end before.
         """
-        argv = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / playbook), "-i", str(self.inventory(components))]
+        program, inventory = Path(sys.executable).parent / "ansible-playbook", self.inventory(components)
+        argv = [str(program), str(ROOT / playbook), "-i", str(inventory), "-e", json.dumps(variables or {})]
         end = time.monotonic() + after
         with subprocess.Popen(
             argv, cwd=ROOT, env={**os.environ, **self._environment_of_ansible()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -193,7 +202,7 @@ class Lab:
                     process.send_signal(signal.SIGKILL)
                     return True
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(min(0.5, max(0.0, end - time.monotonic())) if once else max(0.0, end - time.monotonic()))
+                    process.wait(min(0.1, max(0.0, end - time.monotonic())) if once else max(0.0, end - time.monotonic()))
         return False
 
 

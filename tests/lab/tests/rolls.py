@@ -12,25 +12,32 @@ from typing import Any
 from driver import Lab
 
 MACHINES = ("m1", "m2", "m3")
+KUBERNETES = "v1.36.4"
+"""The lab has it beside the pinned one: the same programs, which say so."""
 GOES = frozenset({"reboot", "power-off", "power-cut", "crash"})
 """Events at which a machine goes away, in whichever way."""
 Outage = tuple[str, float, float]
 """A machine that was away, from when to when."""
 
 
+def talosctl(lab: Lab, machine: str, *arguments: str) -> str:
+    """What talosctl printed at one machine."""
+    program, address = Path(lab.command("bin").strip()) / "talosctl", lab.address(MACHINES.index(machine) + 1)
+    argv = [str(program), "--talosconfig", str(lab.state / "cluster" / "talosconfig"), "--endpoints", address, "--nodes", address]
+    return subprocess.run([*argv, *arguments], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
 def running(lab: Lab) -> dict[str, str]:
     """The version that each machine says it runs."""
-    program = Path(lab.command("bin").strip()) / "talosctl"
-    found = {}
-    for number, name in enumerate(MACHINES, 1):
-        argv = [str(program), "--talosconfig", str(lab.state / "cluster" / "talosconfig"), "--endpoints", lab.address(number), "--nodes", lab.address(number)]
-        output = subprocess.run([*argv, "get", "version", "-o", "json"], capture_output=True, text=True, check=True, timeout=30).stdout
-        found[name] = json.loads(output)["spec"]["version"]
-    return found
+    return {name: json.loads(talosctl(lab, name, "get", "version", "-o", "json"))["spec"]["version"] for name in MACHINES}
 
 
 def nodes(lab: Lab) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in json.loads(lab.kubectl("get", "nodes", "-o", "json"))["items"]}
+
+
+def kubelets(lab: Lab) -> dict[str, str]:
+    return {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in nodes(lab).items()}
 
 
 def assert_nothing_is_left(lab: Lab) -> None:

@@ -41,14 +41,6 @@ KEPT = (
 _PATCHES = itertools.count(9)
 
 
-@pytest.fixture(scope="module")
-def cluster(lab: Lab) -> Lab:
-    """Three machines that run Kubernetes and a network."""
-    built = lab.playbook("site.yml")
-    assert built.returncode == 0, built.output
-    return lab
-
-
 @pytest.fixture
 def version(cluster: Lab) -> str:
     """The next version of Talos, wanted by the inventory from now on."""

@@ -9,14 +9,12 @@ import ceph
 import pytest
 from ceph_disks import Storage, sound
 from driver import PlaybookRun, failed, slowness
-from rolls import GOES, MACHINES, assert_nothing_is_left, assert_one_after_another, nodes, outages, running
+from rolls import GOES, KUBERNETES, MACHINES, assert_nothing_is_left, assert_one_after_another, kubelets, outages, running
 from watchers import API_SECONDS, Api, TimelineWatcher, Voters
 
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 NEXT, AFTER = "v1.13.9", "v1.13.10"
-KUBERNETES = "v1.36.4"
-"""The lab has it: the same programs, which say so."""
 
 
 def upgrade(storage: Storage, version: str, **variables: int) -> PlaybookRun:
@@ -74,22 +72,18 @@ def test_a_disk_that_is_gone_after_the_boot_stops_the_roll(storage: Storage) -> 
     assert_nothing_is_left(lab)
 
 
-def kubelets(storage: Storage) -> dict[str, str]:
-    return {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in nodes(storage.lab).items()}
-
-
 def test_kubernetes_is_upgraded_while_somebody_writes(storage: Storage) -> None:
     lab, wanted = storage.lab, {"trinode_talos_version": AFTER, "trinode_kubernetes_version": KUBERNETES}
-    before, old = len(lab.timeline()), kubelets(storage)
+    before, old = len(lab.timeline()), kubelets(lab)
     predicted = storage.play("upgrade_kubernetes", "--check --diff", **wanted)
     assert predicted.returncode == 0, predicted.output
     assert "kube-apiserver of m1: v1.36.4" in predicted.output
-    assert kubelets(storage) == old, "--check changed something"
+    assert kubelets(lab) == old, "--check changed something"
     assert not [event for event in lab.timeline()[before:] if event.get("changes") or event["event"] == "image-pull"], "--check changed something"
     with ceph.writing(lab) as report, Voters(lab) as voters, Api(lab) as endpoint, Api(lab, machines=True) as api:
         run = storage.play("upgrade_kubernetes", **wanted)
     assert run.returncode == 0, run.output
-    assert kubelets(storage) == dict.fromkeys(MACHINES, KUBERNETES)
+    assert kubelets(lab) == dict.fromkeys(MACHINES, KUBERNETES)
     assert json.loads(lab.kubectl("get", "--raw", "/version"))["gitVersion"] == KUBERNETES
     sound(report)
     assert report["most_down"] == 0, "no machine goes"
