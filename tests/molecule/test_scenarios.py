@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# It installs Cilium and more, which it needs.
-SCENARIOS = ("cert_manager",)
+# One that makes the nodes Ready, one with webhooks, one with secrets, and one that judges all the others' objects.
+SCENARIOS = ("cilium", "cert_manager", "sealed_secrets", "kyverno")
 CREATE_SECONDS = 2400
 SCENARIO_SECONDS = 1200
 SHOWN = 12000
